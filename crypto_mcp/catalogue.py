@@ -1,0 +1,140 @@
+"""Every job kind, declared once.
+
+MCP tools, REST routes, the workers' function tables, caches, docs and metric labels are derived from here. A new kind
+needs its two models, its handler and one entry in `KINDS`, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel
+
+from crypto_mcp.errors import UnknownKind
+from crypto_mcp.models.analysis import Analysis, AnalyzeParams
+
+ParamsT = TypeVar("ParamsT", bound=BaseModel)
+ResultT = TypeVar("ResultT", bound=BaseModel)
+
+ListName = Literal["analysis:queue", "backtest:queue", "alerts:pending", "notifications:queue"]
+LISTS: tuple[ListName, ...] = ("analysis:queue", "backtest:queue", "alerts:pending", "notifications:queue")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheRule(Generic[ParamsT, ResultT]):
+    """Where an answer is cached and for how long.
+
+    Attributes:
+        key: Redis key of db 0 for given parameters.
+        ttl: seconds, at most.
+        good_for: seconds the result stays true, where that can be shorter than `ttl` (a bar closes).
+        collection: MongoDB collection that keeps the result, or None.
+    """
+
+    key: Callable[[ParamsT], str]
+    ttl: int
+    good_for: Callable[[ResultT], float] | None = None
+    collection: str | None = None
+
+    def seconds(self, result: ResultT) -> int:
+        """TTL of this result; 0 means that it is out of date already and is not cached."""
+        return self.ttl if self.good_for is None else max(0, min(self.ttl, int(self.good_for(result))))
+
+
+@dataclass(frozen=True, slots=True)
+class JobKind(Generic[ParamsT, ResultT]):
+    """One kind of job.
+
+    Attributes:
+        name: also the name of its MCP tool and REST route.
+        list: Redis list its jobs travel on.
+        params, result: pydantic models, the contract.
+        handler: `module:coroutine` taking `(job, params)` and returning a `result`, imported by workers only.
+        title, summary: for people and models choosing a tool.
+        example: parameters that work.
+        timeout: seconds one attempt may take.
+        max_tries: attempts before the job is dead, crashes of workers included.
+        cache: how its answer is cached, or None.
+        scope: what a client's key must allow.
+        tool: whether it is offered to clients; internal kinds are not.
+        read_only: whether it changes nothing that a user owns.
+    """
+
+    name: str
+    list: ListName
+    params: type[ParamsT]
+    result: type[ResultT]
+    handler: str
+    title: str
+    summary: str
+    example: Mapping[str, Any] = field(default_factory=dict)
+    timeout: float = 30.0
+    max_tries: int = 5
+    cache: CacheRule[ParamsT, ResultT] | None = None
+    scope: str = "read"
+    tool: bool = True
+    read_only: bool = True
+
+
+class Catalogue:
+    """The kinds a process knows, by name."""
+
+    def __init__(self, kinds: tuple[JobKind[Any, Any], ...]) -> None:
+        self._kinds = {kind.name: kind for kind in kinds}
+        if len(self._kinds) != len(kinds):
+            raise ValueError("two job kinds have one name")
+
+    def __iter__(self) -> Iterator[JobKind[Any, Any]]:
+        return iter(self._kinds.values())
+
+    def __getitem__(self, name: str) -> JobKind[Any, Any]:
+        """The kind of that name, or `UnknownKind` with the nearest names."""
+        try:
+            return self._kinds[name]
+        except KeyError:
+            near = get_close_matches(name, self._kinds, n=3)
+            known = f"Did you mean {' or '.join(near)}?" if near else f"Known kinds: {', '.join(self._kinds)}."
+            raise UnknownKind(f"there is no job kind {name[:80]!r}", hint=known) from None
+
+    def on(self, *lists: str) -> list[JobKind[Any, Any]]:
+        """The kinds that travel on these lists."""
+        return [kind for kind in self if kind.list in lists]
+
+    def tools(self) -> list[JobKind[Any, Any]]:
+        """The kinds that clients may call."""
+        return [kind for kind in self if kind.tool]
+
+
+def _analysis_key(params: AnalyzeParams) -> str:
+    standard = AnalyzeParams.model_fields["bars"].default
+    suffix = "" if params.bars == standard else f":{params.bars}"
+    return f"analysis:{params.symbol}:{params.timeframe}{suffix}"
+
+
+def _until_next_bar(result: Analysis) -> float:
+    """An analysis is true until the next bar closes: its age then is one bar length."""
+    return result.timeframe.milliseconds / 1000 - result.data.age_seconds
+
+
+KINDS: tuple[JobKind[Any, Any], ...] = (
+    JobKind(
+        name="analyze_crypto",
+        list="analysis:queue",
+        params=AnalyzeParams,
+        result=Analysis,
+        handler="workers.analysis:analyze_crypto",
+        title="Analyse a cryptocurrency",
+        summary=(
+            "Technical analysis of one trading pair on closed bars: trend, volatility, support and resistance, "
+            "indicators, a score with its factors, and a recommendation with its reasons."
+        ),
+        example={"symbol": "BTCUSDT", "timeframe": "1h"},
+        cache=CacheRule(key=_analysis_key, ttl=300, good_for=_until_next_bar, collection="analyses"),
+        scope="analysis:read",
+    ),
+)
+
+CATALOGUE = Catalogue(KINDS)

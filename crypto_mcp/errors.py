@@ -1,0 +1,119 @@
+"""Every error a caller may meet, on one screen.
+
+CryptoMcpError
+├── InvalidRequest              the caller's input is wrong: change it, do not repeat it
+│   ├── UnknownKind
+│   ├── UnknownSymbol
+│   ├── UnknownJob
+│   ├── NotEnoughData
+│   └── IdempotencyConflict
+├── Unavailable                 something outside is away: repeat it later
+│   ├── SourceUnavailable       an exchange or data provider
+│   └── StoreUnavailable        Redis, MongoDB or PostgreSQL
+├── TimedOut                    a job ran longer than its kind allows
+├── Cancelled
+└── InternalError               our fault: logged with a reference, never with a traceback outside
+
+Codes are stable: clients branch on `code`, people read `message` and do what `hint` says.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CryptoMcpError(Exception):
+    """Base of all errors with a stable `code`, a `message` and a `hint` saying what to do.
+
+    `retryable` says whether the same request may succeed later, `retry_after` in how many seconds.
+    `http_status` is what REST answers.
+    """
+
+    code: ClassVar[str] = "internal_error"
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.retry_after = retry_after
+
+
+class InvalidRequest(CryptoMcpError):
+    """The input breaks the contract of the kind it was sent to."""
+
+    code = "invalid_request"
+    http_status = 422
+
+
+class UnknownKind(InvalidRequest):
+    """No job kind, or tool, of that name."""
+
+    code = "unknown_kind"
+    http_status = 404
+
+
+class UnknownSymbol(InvalidRequest):
+    """The exchange lists no such symbol."""
+
+    code = "unknown_symbol"
+
+
+class UnknownJob(InvalidRequest):
+    """No job of that id, or its record has expired."""
+
+    code = "unknown_job"
+    http_status = 404
+
+
+class NotEnoughData(InvalidRequest):
+    """The symbol has fewer closed bars than the calculation needs."""
+
+    code = "not_enough_data"
+
+
+class IdempotencyConflict(InvalidRequest):
+    """The Idempotency-Key was used before with other parameters."""
+
+    code = "idempotency_conflict"
+    http_status = 409
+
+
+class Unavailable(CryptoMcpError):
+    """Something the answer needs is away; the request may be repeated."""
+
+    code = "unavailable"
+    http_status = 503
+    retryable = True
+
+
+class SourceUnavailable(Unavailable):
+    """An exchange or data provider does not answer, or refuses for now."""
+
+    code = "source_unavailable"
+
+
+class StoreUnavailable(Unavailable):
+    """Redis, MongoDB or PostgreSQL does not answer."""
+
+    code = "store_unavailable"
+
+
+class TimedOut(CryptoMcpError):
+    """A job ran longer than its kind allows."""
+
+    code = "timed_out"
+    http_status = 504
+    retryable = True
+
+
+class Cancelled(CryptoMcpError):
+    """The job was cancelled on request."""
+
+    code = "cancelled"
+    http_status = 409
+
+
+class InternalError(CryptoMcpError):
+    """Our fault. The message carries a reference to the log line, nothing of the inside."""

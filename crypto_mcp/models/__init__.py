@@ -1,0 +1,1 @@
+"""The contract: parameters and results of every job, and their JSON schemas."""

@@ -1,0 +1,103 @@
+"""What every tool and route answers, whatever the kind of job."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - pydantic reads the annotation at run time
+from enum import StrEnum
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ResultT = TypeVar("ResultT", bound=BaseModel)
+
+
+class JobState(StrEnum):
+    """Where a job is in its life. docs/queue.md has the diagram."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will happen to the job by itself."""
+        return self in _FINISHED
+
+
+_FINISHED = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobState.DEAD})
+
+
+class Contract(BaseModel):
+    """Base of everything on the wire: unknown fields are an error, NaN and infinity do not exist."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class ErrorBody(Contract):
+    """An error a caller can act on."""
+
+    code: str = Field(description="Stable code; branch on this.")
+    message: str = Field(description="What went wrong.")
+    hint: str = Field("", description="What to do about it.")
+    retry_after: float | None = Field(None, description="Seconds after which the same call may succeed.")
+
+
+class Progress(Contract):
+    """How far a running job is."""
+
+    fraction: float = Field(ge=0, le=1, description="Share of the work that is done, 0 to 1.")
+    words: str = Field("", description="What it is doing.")
+
+
+class Timings(Contract):
+    """When things happened. Times are UTC; durations are milliseconds."""
+
+    submitted_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    queued_ms: float | None = Field(None, description="From submission to the first start.")
+    run_ms: float | None = Field(None, description="Of the last attempt.")
+    total_ms: float | None = Field(None, description="From submission to the end.")
+
+
+class NextStep(Contract):
+    """A call that goes on from here."""
+
+    tool: str
+    arguments: dict[str, Any] = {}
+    why: str
+
+
+class JobRecord(Contract):
+    """A job as it stands: what `GET /v1/jobs/{id}` and `job_status` say, without the result."""
+
+    job_id: str
+    kind: str
+    list: str = Field(description="Redis list the job travels on.")
+    state: JobState
+    attempts: int = Field(0, description="Times the job was started.")
+    max_tries: int = 0
+    progress: Progress | None = None
+    error: ErrorBody | None = None
+    worker: str | None = Field(None, description="Worker that has or had it last.")
+    timings: Timings = Timings()
+    client: str | None = None
+    trace: str | None = None
+
+
+class Answer(Contract, Generic[ResultT]):
+    """The envelope around every answer, whether the job is done or not."""
+
+    status: JobState
+    job_id: str | None = Field(None, description="Absent when the answer came from a cache.")
+    result: ResultT | None = Field(None, description="Present when status is `done`.")
+    error: ErrorBody | None = None
+    cached: bool = Field(False, description="Whether no job had to run.")
+    cached_in: Literal["memory", "redis", "mongodb"] | None = None
+    progress: Progress | None = None
+    timings: Timings = Timings()
+    next: list[NextStep] = Field([], description="What to call to go on.")

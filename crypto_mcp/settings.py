@@ -1,0 +1,145 @@
+"""Every knob of the product, one nested model per outside system.
+
+Read from the environment (`CRYPTO_MCP_<GROUP>__<NAME>`), then from `.env`, then from `.local/run.env`, which
+`crypto-mcp run` writes with the passwords of the servers it started. The first that names a value wins.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Port = int
+
+
+class Group(BaseModel):
+    """One outside system's settings; a name that does not exist is an error, not silence."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RedisSettings(Group):
+    """Three databases, each with its own URL, so that queues and cache can live on different instances."""
+
+    cache_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6380/0"), description="Result and market data cache.")
+    session_url: SecretStr = Field(SecretStr("redis://127.0.0.1:6380/1"), description="Sessions and rate limits.")
+    queue_url: SecretStr = Field(
+        SecretStr("redis://127.0.0.1:6380/2"),
+        description="Job queues. The instance must not evict keys (`maxmemory-policy noeviction`).",
+    )
+    connect_timeout: PositiveFloat = Field(2.0, description="Seconds to wait for a connection.")
+
+
+class MongoSettings(Group):
+    """Results, portfolios, alerts and the candle archive."""
+
+    url: SecretStr = Field(SecretStr("mongodb://127.0.0.1:27018/"), description="Connection string.")
+    database: str = Field("crypto_mcp", description="Database name.")
+    timeout: PositiveFloat = Field(3.0, description="Seconds to find a server before giving up.")
+
+
+class PostgresSettings(Group):
+    """Tool logs, workflow executions, clients and keys."""
+
+    url: SecretStr = Field(SecretStr("postgresql://127.0.0.1:5433/crypto_mcp"), description="Connection string.")
+    timeout: PositiveFloat = Field(3.0, description="Seconds to wait for a connection.")
+
+
+class ServerSettings(Group):
+    """The front end."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8080, ge=0, le=65535, description="HTTP port.")
+    workers: PositiveInt = Field(4, description="Front-end processes.")
+    request_timeout: PositiveFloat = Field(30.0, description="Longest a request may take, seconds.")
+    default_wait: NonNegativeFloat = Field(20.0, description="How long a call waits for its job before it answers with the running job, seconds.")
+    memory_cache: ByteSize = Field(ByteSize(50_000_000), description="Bound of the in-process cache (L1), per process.")
+    allowed_hosts: list[str] = Field(
+        ["127.0.0.1:*", "localhost:*", "[::1]:*"], description="Host headers accepted at /mcp (DNS rebinding protection)."
+    )
+    allowed_origins: list[str] = Field(
+        ["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"], description="Origin headers accepted at /mcp."
+    )
+
+
+class QueueSettings(Group):
+    """The queue protocol's times and bounds. docs/queue.md explains each."""
+
+    heartbeat_ttl: PositiveFloat = Field(10.0, description="A worker silent for so long is taken for dead, seconds.")
+    heartbeat_every: PositiveFloat = Field(3.0, description="Seconds between two heartbeats.")
+    look_every: PositiveFloat = Field(2.0, description="Seconds between two looks for dead workers.")
+    restart_grace: NonNegativeFloat = Field(3.0, description="After Redis came up nobody is taken for dead for so long, seconds.")
+    block_for: PositiveFloat = Field(5.0, description="Longest a worker blocks on a list, seconds.")
+    shutdown_grace: NonNegativeFloat = Field(25.0, description="After SIGTERM running jobs may finish for so long, seconds.")
+    max_jobs: PositiveInt = Field(16, description="Jobs a worker runs at once.")
+    record_ttl: PositiveInt = Field(86_400, description="Seconds a finished job's record is kept.")
+    answer_ttl: PositiveInt = Field(3_600, description="Seconds a finished job's result is kept in Redis (MongoDB has it longer).")
+    idempotency_ttl: PositiveInt = Field(86_400, description="Seconds an Idempotency-Key is remembered.")
+    max_envelope: ByteSize = Field(ByteSize(1_048_576), description="Largest envelope accepted from a list.")
+    recent: PositiveInt = Field(10_000, description="Jobs kept in the list of recent jobs.")
+    allow_eviction: bool = Field(False, description="Start on a Redis that may evict jobs. They may then be lost.")
+
+
+class MarketSettings(Group):
+    """Where market data comes from."""
+
+    binance_url: str = Field("https://data-api.binance.vision", description="Binance spot REST, market data only, no key needed.")
+    quote: str = Field("USDT", description="Quote asset assumed when a symbol is given without one.")
+    timeout: PositiveFloat = Field(5.0, description="Seconds for one request.")
+    attempts: PositiveInt = Field(3, description="Tries of one request inside one job attempt.")
+
+
+class SandboxSettings(Group):
+    """The loopback exchange for one machine, tests and demonstrations."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: Port = Field(8081, ge=0, le=65535, description="HTTP port.")
+
+
+class LocalSettings(Group):
+    """The whole product on one machine (`make run`)."""
+
+    data: Path = Field(Path(".local"), description="Where servers keep their data, logs and passwords.")
+    redis_port: Port = Field(6380, ge=0, le=65535, description="Port of the embedded Redis.")
+    mongo_port: Port = Field(27018, ge=0, le=65535, description="Port of the embedded MongoDB.")
+    postgres_port: Port = Field(5433, ge=0, le=65535, description="Port of the embedded PostgreSQL.")
+    redis_fsync: Literal["everysec", "always"] = Field("everysec", description="Redis `appendfsync`. docs/queue.md has the price of `always`.")
+
+
+class LogSettings(Group):
+    """Structured logs on standard error."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level written.")
+    format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: JSON unless standard error is a terminal.")
+
+
+class Settings(BaseSettings):
+    """All settings. Unknown names inside a group are an error, so that a typing mistake is not silent."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CRYPTO_MCP_",
+        env_nested_delimiter="__",
+        env_file=(".local/run.env", ".env"),
+        env_ignore_empty=True,
+        extra="ignore",
+    )
+
+    redis: RedisSettings = RedisSettings()
+    mongo: MongoSettings = MongoSettings()
+    postgres: PostgresSettings = PostgresSettings()
+    server: ServerSettings = ServerSettings()
+    queue: QueueSettings = QueueSettings()
+    market: MarketSettings = MarketSettings()
+    sandbox: SandboxSettings = SandboxSettings()
+    local: LocalSettings = LocalSettings()
+    log: LogSettings = LogSettings()
+
+
+@cache
+def get_settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

@@ -1,0 +1,1 @@
+"""What does the work: the arq worker and one handler module per list."""
