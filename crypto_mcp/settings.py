@@ -10,7 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr
+from pydantic import (
+    BaseModel,
+    ByteSize,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = int
@@ -56,13 +65,17 @@ class ServerSettings(Group):
     port: Port = Field(8080, ge=0, le=65535, description="HTTP port.")
     workers: PositiveInt = Field(4, description="Front-end processes.")
     request_timeout: PositiveFloat = Field(30.0, description="Longest a request may take, seconds.")
-    default_wait: NonNegativeFloat = Field(20.0, description="How long a call waits for its job before it answers with the running job, seconds.")
+    default_wait: NonNegativeFloat = Field(
+        20.0, description="How long a call waits for its job before it answers with the running job, seconds."
+    )
     memory_cache: ByteSize = Field(ByteSize(50_000_000), description="Bound of the in-process cache (L1), per process.")
     allowed_hosts: list[str] = Field(
-        ["127.0.0.1:*", "localhost:*", "[::1]:*"], description="Host headers accepted at /mcp (DNS rebinding protection)."
+        ["127.0.0.1:*", "localhost:*", "[::1]:*"],
+        description="Host headers accepted at /mcp (DNS rebinding protection).",
     )
     allowed_origins: list[str] = Field(
-        ["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"], description="Origin headers accepted at /mcp."
+        ["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"],
+        description="Origin headers accepted at /mcp.",
     )
 
 
@@ -72,12 +85,18 @@ class QueueSettings(Group):
     heartbeat_ttl: PositiveFloat = Field(10.0, description="A worker silent for so long is taken for dead, seconds.")
     heartbeat_every: PositiveFloat = Field(3.0, description="Seconds between two heartbeats.")
     look_every: PositiveFloat = Field(2.0, description="Seconds between two looks for dead workers.")
-    restart_grace: NonNegativeFloat = Field(3.0, description="After Redis came up nobody is taken for dead for so long, seconds.")
+    restart_grace: NonNegativeFloat = Field(
+        3.0, description="After Redis came up nobody is taken for dead for so long, seconds."
+    )
     block_for: PositiveFloat = Field(5.0, description="Longest a worker blocks on a list, seconds.")
-    shutdown_grace: NonNegativeFloat = Field(25.0, description="After SIGTERM running jobs may finish for so long, seconds.")
+    shutdown_grace: NonNegativeFloat = Field(
+        25.0, description="After SIGTERM running jobs may finish for so long, seconds."
+    )
     max_jobs: PositiveInt = Field(16, description="Jobs a worker runs at once.")
     record_ttl: PositiveInt = Field(86_400, description="Seconds a finished job's record is kept.")
-    answer_ttl: PositiveInt = Field(3_600, description="Seconds a finished job's result is kept in Redis (MongoDB has it longer).")
+    answer_ttl: PositiveInt = Field(
+        3_600, description="Seconds a finished job's result is kept in Redis (MongoDB has it longer)."
+    )
     idempotency_ttl: PositiveInt = Field(86_400, description="Seconds an Idempotency-Key is remembered.")
     max_envelope: ByteSize = Field(ByteSize(1_048_576), description="Largest envelope accepted from a list.")
     recent: PositiveInt = Field(10_000, description="Jobs kept in the list of recent jobs.")
@@ -87,8 +106,9 @@ class QueueSettings(Group):
 class MarketSettings(Group):
     """Where market data comes from."""
 
-    binance_url: str = Field("https://data-api.binance.vision", description="Binance spot REST, market data only, no key needed.")
-    quote: str = Field("USDT", description="Quote asset assumed when a symbol is given without one.")
+    binance_url: str = Field(
+        "https://data-api.binance.vision", description="Binance spot REST, market data only, no key needed."
+    )
     timeout: PositiveFloat = Field(5.0, description="Seconds for one request.")
     attempts: PositiveInt = Field(3, description="Tries of one request inside one job attempt.")
 
@@ -107,14 +127,18 @@ class LocalSettings(Group):
     redis_port: Port = Field(6380, ge=0, le=65535, description="Port of the embedded Redis.")
     mongo_port: Port = Field(27018, ge=0, le=65535, description="Port of the embedded MongoDB.")
     postgres_port: Port = Field(5433, ge=0, le=65535, description="Port of the embedded PostgreSQL.")
-    redis_fsync: Literal["everysec", "always"] = Field("everysec", description="Redis `appendfsync`. docs/queue.md has the price of `always`.")
+    redis_fsync: Literal["everysec", "always"] = Field(
+        "everysec", description="Redis `appendfsync`. docs/queue.md has the price of `always`."
+    )
 
 
 class LogSettings(Group):
     """Structured logs on standard error."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level written.")
-    format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: JSON unless standard error is a terminal.")
+    format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`auto`: JSON unless standard error is a terminal."
+    )
 
 
 class Settings(BaseSettings):

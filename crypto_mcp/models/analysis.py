@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - pydantic reads the annotation at run time
-from typing import Annotated, Literal
+from datetime import datetime
+from typing import Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from crypto_mcp.models.answers import Contract
+from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
 
 Trend = Literal["bullish_strong", "bullish", "neutral", "bearish", "bearish_strong"]
 Volatility = Literal["low", "moderate", "high", "extreme"]
 Action = Literal["STRONG_BUY", "BUY", "HOLD", "SELL", "STRONG_SELL"]
-
-
-def _spelled(value: object) -> object:
-    """`btc/usdt`, `BTC-USDT` and ` BTCUSDT ` are one symbol; what it trades against is decided by the worker."""
-    if isinstance(value, str):
-        return "".join(c for c in value.strip().upper() if c not in "/-_: ")
-    return value
-
-
-SymbolName = Annotated[
-    str,
-    BeforeValidator(_spelled),
-    Field(
-        min_length=1,
-        max_length=30,
-        pattern=r"^[A-Z0-9]+$",
-        description="Trading pair in any usual spelling: `BTC`, `btc/usdt`, `BTCUSDT`.",
-        examples=["BTCUSDT"],
-    ),
-]
 
 
 class AnalyzeParams(Contract):
@@ -114,7 +95,9 @@ class Analysis(Contract):
     price: float = Field(description="Close of the last closed bar, quote asset.")
     analysis: AnalysisSummary
     factors: list[Factor]
-    indicators: dict[str, float | None] = Field(description="Last value of each indicator; null where history is too short.")
+    indicators: dict[str, float | None] = Field(
+        description="Last value of each indicator; null where history is too short."
+    )
     support: list[Level]
     resistance: list[Level]
     order_blocks: list[OrderBlock]

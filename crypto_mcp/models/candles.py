@@ -48,14 +48,24 @@ class Candles:
         n = len(self.open_time)
         for name in COLUMNS:
             if getattr(self, name).shape != (n,):
-                raise BadCandles(f"column {name} does not have the length of open_time", hint="Give columns of one length.")
+                raise BadCandles(
+                    f"column {name} does not have the length of open_time", hint="Give columns of one length."
+                )
 
     def __len__(self) -> int:
         return len(self.open_time)
 
     def __getitem__(self, part: slice) -> Candles:
         """A prefix or window, without copying: `candles[:k]` is what was known when bar k-1 had closed."""
-        return Candles(*(getattr(self, name)[part] for name in COLUMNS), step=self.step)
+        return Candles(
+            open_time=self.open_time[part],
+            open=self.open[part],
+            high=self.high[part],
+            low=self.low[part],
+            close=self.close[part],
+            volume=self.volume[part],
+            step=self.step,
+        )
 
     def __iter__(self) -> Iterator[object]:
         raise TypeError("Candles is columnar: read its arrays, or slice it")
@@ -68,13 +78,19 @@ class Candles:
     def validated(self) -> Candles:
         """Itself, or `BadCandles` naming the first bar that cannot be."""
         checks = (
-            (~np.isfinite(self.open + self.high + self.low + self.close + self.volume), "is not a finite number"),
+            (
+                ~np.isfinite(self.open + self.high + self.low + self.close + self.volume),
+                "is not a finite number",
+            ),
             (self.low <= 0, "has a price of zero or below"),
             (self.high < self.low, "has its high below its low"),
             ((self.high < self.open) | (self.high < self.close), "has its high below its open or close"),
             ((self.low > self.open) | (self.low > self.close), "has its low above its open or close"),
             (self.volume < 0, "has a negative volume"),
-            (np.diff(self.open_time, prepend=self.open_time[:1] - 1) <= 0, "is not later than the bar before it"),
+            (
+                np.diff(self.open_time, prepend=self.open_time[:1] - 1) <= 0,
+                "is not later than the bar before it",
+            ),
         )
         for bad, what in checks:
             if bad.any():

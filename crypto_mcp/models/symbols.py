@@ -1,0 +1,69 @@
+"""Trading pairs as people write them, in the exchange's spelling."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+DEFAULT_QUOTE = "USDT"
+
+# Assets that others are priced in. Stablecoins and fiat end no base asset's name; coins do (WBTC, STETH).
+_FIRM_QUOTES = tuple(
+    ["FDUSD", "USDT", "USDC", "TUSD", "BUSD", "DAI", "USD1", "EUR", "TRY", "BRL", "JPY", "GBP", "ARS", "MXN", "IDR"]
+)
+_COIN_QUOTES = ("BTC", "ETH", "BNB")
+_WRAPPED = frozenset(
+    [
+        "WBTC",
+        "CBBTC",
+        "TBTC",
+        "BBTC",
+        "HBTC",
+        "RENBTC",
+        "WETH",
+        "STETH",
+        "WSTETH",
+        "WBETH",
+        "BETH",
+        "RETH",
+        "CBETH",
+        "WEETH",
+        "WBNB",
+    ]
+)
+
+
+def exchange_symbol(written: str) -> str:
+    """`BTC`, `btc/usdt`, `BTC-USDT` and ` BTCUSDT ` are all `BTCUSDT`; `ETH/BTC` is `ETHBTC`.
+
+    A lone asset is taken against USDT. Whether the pair exists is not decided here: the exchange's list is.
+    """
+    name = written.strip().upper()
+    parts = [part for part in re.split(r"[/\-_: ]+", name) if part]
+    if len(parts) != 1:
+        return "".join(parts)
+    name = parts[0]
+    if any(name.endswith(quote) and len(name) > len(quote) for quote in _FIRM_QUOTES):
+        return name
+    if name not in _WRAPPED and any(name.endswith(quote) and len(name) > len(quote) + 1 for quote in _COIN_QUOTES):
+        return name
+    return name + DEFAULT_QUOTE
+
+
+def _spelled(value: object) -> object:
+    return exchange_symbol(value) if isinstance(value, str) and value.strip() else value
+
+
+SymbolName = Annotated[
+    str,
+    BeforeValidator(_spelled),
+    Field(
+        min_length=2,
+        max_length=40,
+        pattern=r"^[\p{L}\p{N}]+$",
+        description="Trading pair in any usual spelling: `BTC`, `btc/usdt`, `BTCUSDT`.",
+        examples=["BTCUSDT"],
+    ),
+]
