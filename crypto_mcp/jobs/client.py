@@ -1,0 +1,157 @@
+"""Submitting jobs and asking after them. Used by the front end, the command line and jobs that make jobs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from redis.exceptions import RedisError
+
+from crypto_mcp.errors import IdempotencyConflict, StoreUnavailable
+from crypto_mcp.jobs import envelope, keys
+from crypto_mcp.jobs.records import read_records, read_with_answer, unknown_job
+from crypto_mcp.jobs.scripting import Scripts, unavailable
+from crypto_mcp.models.answers import JobRecord, JobState
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from redis.asyncio import Redis
+
+    from crypto_mcp.catalogue import JobKind
+    from crypto_mcp.settings import QueueSettings
+
+_SUBMIT_TRIES = 3
+_SUBMIT_PAUSE = 0.2
+_LISTING_PAGE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a submission: a new job, or one that was there already and is shared."""
+
+    job_id: str
+    state: JobState
+    joined: bool
+
+
+class JobClient:
+    """The queue as its users see it. Every method raises `StoreUnavailable` when Redis does not answer."""
+
+    def __init__(self, redis: Redis, settings: QueueSettings) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._scripts = Scripts(redis)
+
+    async def submit(
+        self,
+        kind: JobKind[Any, Any],
+        params: BaseModel,
+        *,
+        job_id: str | None = None,
+        client: str = "",
+        trace: str = "",
+        reply_to: str = "",
+        watcher: str = "",
+        idempotency_key: str | None = None,
+        share: bool = True,
+    ) -> Submitted:
+        """Puts a job on its list, or joins an equal one that is not finished (unless `share` is False).
+
+        With an `idempotency_key` a repeated call gets the first call's job for a day; `IdempotencyConflict` if it asks
+        for something else. `watcher` is a channel that hears of each change of the job's state.
+        """
+        job_id = job_id or envelope.new_id()
+        digest = envelope.params_digest(kind, params)
+        text = envelope.write(job_id, kind, params, reply_to=reply_to, trace=trace, client=client)
+        key = keys.idempotency(client, idempotency_key) if idempotency_key else ""
+        outcome, known, state = await self._insist(
+            "submit",
+            (kind.list, key),
+            (
+                job_id,
+                text,
+                kind.name,
+                digest,
+                client,
+                trace,
+                reply_to,
+                watcher,
+                self._settings.recent,
+                self._settings.idempotency_ttl,
+                "1" if share else "0",
+            ),
+        )
+        if outcome == b"conflict":
+            raise IdempotencyConflict(
+                "this Idempotency-Key was used for another request",
+                hint="Use a new key for a new request, or repeat the first request unchanged.",
+            )
+        return Submitted(known.decode(), JobState(state.decode()), joined=known.decode() != job_id)
+
+    async def _insist(self, script: str, keys_: tuple[str, ...], args: tuple[Any, ...]) -> Any:
+        """Repeats a script over a broken connection: it knows its own earlier run by the job's id."""
+        for _ in range(_SUBMIT_TRIES - 1):
+            try:
+                return await self._scripts.run(script, keys_, args)
+            except StoreUnavailable:
+                await asyncio.sleep(_SUBMIT_PAUSE)
+        return await self._scripts.run(script, keys_, args)
+
+    async def get(self, job_id: str) -> JobRecord:
+        """The job as it stands; `UnknownJob` if there is none."""
+        record, _ = await self.get_with_answer(job_id)
+        return record
+
+    async def get_with_answer(self, job_id: str) -> tuple[JobRecord, bytes | None]:
+        """The job and, if it is done and Redis still has it, its result as JSON, in one round trip."""
+        try:
+            record, found = await read_with_answer(self._redis, job_id)
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        if record is None:
+            raise unknown_job(job_id)
+        return record, found
+
+    async def cancel(self, job_id: str) -> JobRecord:
+        """Takes a waiting job from its list, or tells the worker that runs it to stop; the job as it then stands."""
+        outcome = await self._insist("cancel", (), (job_id, self._settings.record_ttl))
+        if outcome == b"unknown":
+            raise unknown_job(job_id)
+        return await self.get(job_id)
+
+    async def recent(
+        self, *, kind: str | None = None, state: JobState | None = None, client: str | None = None, limit: int = 50
+    ) -> list[JobRecord]:
+        """The newest jobs first."""
+        found: list[JobRecord] = []
+        start = 0
+        try:
+            while len(found) < limit:
+                ids = await self._redis.zrevrange(keys.RECENT, start, start + _LISTING_PAGE - 1)
+                if not ids:
+                    break
+                records = await read_records(self._redis, [job_id.decode() for job_id in ids])
+                found += [r for r in records if r is not None and _fits(r, kind, state, client)]
+                start += _LISTING_PAGE
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        return found[:limit]
+
+    async def depths(self, *lists: str) -> dict[str, int]:
+        """Envelopes waiting on each list."""
+        try:
+            pipe = self._redis.pipeline(transaction=False)
+            for name in lists:
+                pipe.llen(name)
+            return dict(zip(lists, await pipe.execute(), strict=True))
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
+
+def _fits(record: JobRecord, kind: str | None, state: JobState | None, client: str | None) -> bool:
+    return (
+        (kind is None or record.kind == kind)
+        and (state is None or record.state == state)
+        and (client is None or record.client == client)
+    )

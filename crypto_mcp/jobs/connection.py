@@ -1,0 +1,72 @@
+"""Connections to Redis, as the queue needs them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from crypto_mcp.errors import InvalidRequest
+from crypto_mcp.jobs.scripting import unavailable
+
+if TYPE_CHECKING:
+    from pydantic import SecretStr
+
+    from crypto_mcp.settings import RedisSettings
+
+# A socket that says nothing for so long is cut: a dead peer behind a proxy sends no reset.
+ANSWER_WITHIN = 5.0
+
+
+class EvictingRedis(InvalidRequest):
+    """The queue's Redis may evict keys, so jobs would be lost under memory pressure."""
+
+    code = "evicting_redis"
+
+
+def connect(url: SecretStr, settings: RedisSettings, *, answer_within: float = ANSWER_WITHIN) -> Redis:
+    """A client that replies in bytes. Retries are ours: every caller knows what may be repeated."""
+    return Redis.from_url(
+        url.get_secret_value(),
+        socket_connect_timeout=settings.connect_timeout,
+        socket_timeout=answer_within,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 0),
+    )
+
+
+def database_number(url: SecretStr) -> int:
+    """Number of the database a URL names; 0 if it names none."""
+    path = urlsplit(url.get_secret_value()).path.strip("/")
+    return int(path) if path.isdigit() else 0
+
+
+def same_instance(one: SecretStr, other: SecretStr) -> bool:
+    """Whether two URLs name databases of one Redis, so that one script can write both."""
+    a, b = urlsplit(one.get_secret_value()), urlsplit(other.get_secret_value())
+    return (a.scheme, a.netloc) == (b.scheme, b.netloc)
+
+
+async def refuse_eviction(redis: Redis, *, allowed: bool) -> None:
+    """Raises `EvictingRedis` if the instance has a policy under which jobs could be evicted."""
+    try:
+        reply = await redis.config_get("maxmemory-policy")
+    except RedisError as error:
+        if "config" not in str(error).lower():
+            raise unavailable(error) from error
+        return  # managed services forbid CONFIG; doctor says so
+    policy = _text(next(iter(reply.values()), b"noeviction"))
+    if policy != "noeviction" and not allowed:
+        raise EvictingRedis(
+            f"the queue's Redis has maxmemory-policy {policy}: under memory pressure it would evict jobs",
+            hint="Run `CONFIG SET maxmemory-policy noeviction`, give the queues an instance of their own "
+            "(CRYPTO_MCP_REDIS__QUEUE_URL), or accept the loss with --allow-eviction.",
+        )
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

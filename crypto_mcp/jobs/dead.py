@@ -1,0 +1,139 @@
+"""What failed for good: looking at it, replaying it, dropping it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from pydantic import BaseModel
+from redis.exceptions import RedisError
+
+from crypto_mcp.catalogue import LISTS
+from crypto_mcp.errors import InvalidRequest
+from crypto_mcp.jobs import keys
+from crypto_mcp.jobs.envelope import new_id
+from crypto_mcp.jobs.scripting import Scripts, unavailable
+from crypto_mcp.models.answers import ErrorBody
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from crypto_mcp.settings import QueueSettings
+
+_PAGE = 100
+
+
+class NoDeadLetter(InvalidRequest):
+    """No entry of that id in the dead list."""
+
+    code = "unknown_dead_letter"
+    http_status = 404
+
+
+class NotReplayable(InvalidRequest):
+    """The entry cannot become a job again."""
+
+    code = "not_replayable"
+    http_status = 409
+
+
+class DeadLetter(BaseModel):
+    """One entry of a dead list."""
+
+    job_id: str
+    list: str
+    reason: ErrorBody
+    attempts: int
+    worker: str
+    died_at: float
+    envelope: str | None = None
+    envelope_hex: str | None = None
+
+
+class DeadLetters:
+    """The `dead:{list}` lists. Every method raises `StoreUnavailable` when Redis does not answer."""
+
+    def __init__(self, redis: Redis, settings: QueueSettings) -> None:
+        self._redis = redis
+        self._settings = settings
+        self._scripts = Scripts(redis)
+
+    async def counts(self) -> dict[str, int]:
+        """Entries by list."""
+        try:
+            pipe = self._redis.pipeline(transaction=False)
+            for name in LISTS:
+                pipe.llen(keys.dead(name))
+            return dict(zip(LISTS, await pipe.execute(), strict=True))
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
+    async def list(self, list_name: str, *, limit: int = 50, offset: int = 0) -> list[DeadLetter]:
+        """Entries, newest first."""
+        rows = await self._rows(list_name, offset, limit)
+        return [DeadLetter.model_validate(orjson.loads(row)) for row in rows]
+
+    async def show(self, list_name: str, job_id: str) -> DeadLetter:
+        """One entry; `NoDeadLetter` if it is not there."""
+        return DeadLetter.model_validate(orjson.loads(await self._find(list_name, job_id)))
+
+    async def replay(self, list_name: str, job_id: str) -> str:
+        """Puts an entry's envelope back on its list as a fresh job and returns that job's id.
+
+        The job keeps its id, so that effects it had before it died are repeated onto themselves.
+        """
+        row = await self._find(list_name, job_id)
+        letter = DeadLetter.model_validate(orjson.loads(row))
+        body = _body(letter)
+        body.setdefault("id", letter.job_id if letter.attempts else new_id())
+        outcome = await self._scripts.run(
+            "replay",
+            (keys.dead(list_name), list_name),
+            (row, str(body["id"]), orjson.dumps(body), str(body.get("kind", "")), self._settings.recent),
+        )
+        if outcome == b"busy":
+            raise NotReplayable(f"a job {body['id']} is under way", hint="Wait for it, then replay this entry.")
+        if outcome == b"gone":
+            raise _none(list_name, job_id)
+        return str(body["id"])
+
+    async def drop(self, list_name: str, job_id: str) -> None:
+        """Removes an entry for good."""
+        row = await self._find(list_name, job_id)
+        try:
+            await self._redis.lrem(keys.dead(list_name), 1, row)
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
+    async def _find(self, list_name: str, job_id: str) -> bytes:
+        offset = 0
+        while rows := await self._rows(list_name, offset, _PAGE):
+            for row in rows:
+                if orjson.loads(row)["job_id"] == job_id:
+                    return row
+            offset += _PAGE
+        raise _none(list_name, job_id)
+
+    async def _rows(self, list_name: str, offset: int, limit: int) -> list[bytes]:
+        if list_name not in LISTS:
+            raise InvalidRequest(f"there is no list {list_name[:40]!r}", hint=f"The lists are {', '.join(LISTS)}.")
+        try:
+            return await self._redis.lrange(keys.dead(list_name), offset, offset + limit - 1)
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
+
+def _body(letter: DeadLetter) -> dict[str, Any]:
+    try:
+        body = orjson.loads(letter.envelope or "")
+    except orjson.JSONDecodeError:
+        body = None
+    if not isinstance(body, dict):
+        raise NotReplayable("the entry is not a JSON object", hint="Push a corrected envelope and drop this entry.")
+    return body
+
+
+def _none(list_name: str, job_id: str) -> NoDeadLetter:
+    return NoDeadLetter(
+        f"no entry {job_id[:64]!r} in dead:{list_name}", hint="`crypto-mcp dead list` shows what is there."
+    )

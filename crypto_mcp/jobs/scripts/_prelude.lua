@@ -1,0 +1,109 @@
+-- Shared by every script: put in front of each by scripts.py. Key names must agree with keys.py.
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function job_key(id) return 'job:' .. id end
+
+local function is_finished(state)
+  return state == 'done' or state == 'failed' or state == 'cancelled' or state == 'dead'
+end
+
+-- Tells whoever watches the job; a watcher re-reads the record, so the message only says which and what.
+local function tell(id, state)
+  local key = job_key(id)
+  local watchers = redis.call('HGET', key, 'watchers')
+  if watchers then
+    for channel in string.gmatch(watchers, '%S+') do redis.call('PUBLISH', channel, id .. ' ' .. state) end
+  end
+  redis.call('PUBLISH', 'jobs:events', id .. ' ' .. state)
+end
+
+-- Leaves a line for a pusher that named a reply list; only its newest 100 lines are kept, for an hour.
+-- pcall: a name that holds something else than a list must not stop a script half-way.
+local function reply(reply_to, message)
+  if not reply_to or reply_to == '' then return end
+  local text = cjson.encode(message)
+  if type(redis.pcall('LPUSH', reply_to, text)) == 'number' then
+    redis.call('LTRIM', reply_to, 0, 99)
+    redis.call('EXPIRE', reply_to, 3600)
+  end
+  redis.call('PUBLISH', reply_to, text)
+end
+
+local function remember(id, at, recent_max)
+  redis.call('ZADD', 'jobs:recent', at, id)
+  redis.call('ZREMRANGEBYRANK', 'jobs:recent', 0, -1 - recent_max)
+end
+
+local function watch(id, channel)
+  if channel == '' then return end
+  local key = job_key(id)
+  local watchers = redis.call('HGET', key, 'watchers')
+  if not watchers then
+    redis.call('HSET', key, 'watchers', channel)
+  elseif not string.find(' ' .. watchers .. ' ', ' ' .. channel .. ' ', 1, true) then
+    redis.call('HSET', key, 'watchers', watchers .. ' ' .. channel)
+  end
+end
+
+-- The end of a job's life: its record expires, equal requests no longer join it, watchers are told.
+-- The caller has already taken it from list, desk or arriving.
+local function close(id, state, record_ttl)
+  local key = job_key(id)
+  local was = redis.call('HMGET', key, 'digest', 'reply_to', 'worker')
+  redis.call('HSET', key, 'state', state, 'finished_at', now_ms())
+  redis.call('HDEL', key, 'envelope', 'not_before', 'cancel')
+  redis.call('EXPIRE', key, record_ttl)
+  if was[1] and redis.call('GET', 'same:' .. was[1]) == id then redis.call('DEL', 'same:' .. was[1]) end
+  if was[3] then redis.call('SREM', 'cancels:' .. was[3], id) end
+  tell(id, state)
+  local message = { job_id = id, state = state, answer = state == 'done' and 'answer:' .. id or nil }
+  if state == 'failed' or state == 'dead' then
+    local problem = redis.call('HGET', key, 'error')
+    if problem then message.error = cjson.decode(problem) end
+  end
+  reply(was[2], message)
+end
+
+-- A fence: whether this worker's desk still holds the job, in this very attempt.
+local function holds(desk, id, attempt)
+  return redis.call('ZSCORE', desk, id) and redis.call('HGET', job_key(id), 'attempts') == attempt
+end
+
+-- Whether an earlier call of ours did the work and only its reply was lost.
+local function already(id, worker, attempt)
+  local was = redis.call('HMGET', job_key(id), 'state', 'worker', 'attempts')
+  return was[1] and is_finished(was[1]) and was[2] == worker and was[3] == attempt
+end
+
+-- Takes a job from a desk back to the right end of its list, where it is next.
+local function return_to_list(desk, id, uncount, record_ttl)
+  redis.call('ZREM', desk, id)
+  local key = job_key(id)
+  local was = redis.call('HMGET', key, 'list', 'envelope', 'cancel', 'state')
+  if not was[2] then return end
+  if was[3] then return close(id, 'cancelled', record_ttl) end
+  if uncount and was[4] == 'running' then redis.call('HINCRBY', key, 'attempts', -1) end
+  redis.call('HSET', key, 'state', 'queued')
+  redis.call('RPUSH', was[1], was[2])
+  tell(id, 'queued')
+end
+
+-- Everything a worker holds goes back: newest first, so that the oldest ends up next in line.
+local function return_all(worker, lists, uncount, record_ttl)
+  local count = 0
+  local desk = 'desk:' .. worker
+  local ids = redis.call('ZREVRANGE', desk, 0, -1)
+  for _, id in ipairs(ids) do
+    return_to_list(desk, id, uncount, record_ttl)
+    count = count + 1
+  end
+  for _, list in ipairs(lists) do
+    local arriving = 'arriving:' .. worker .. ':' .. list
+    -- BLMOVE puts the newest arrival left; moving from the left keeps the oldest rightmost.
+    while redis.call('LMOVE', arriving, list, 'LEFT', 'RIGHT') do count = count + 1 end
+  end
+  return count
+end

@@ -1,0 +1,45 @@
+-- A job enters: record, envelope on its list, index. Or the caller joins the job that already is what it asks for.
+-- KEYS 1 list, 2 idempotency key or ''
+-- ARGV 1 id, 2 envelope, 3 kind, 4 digest, 5 client, 6 trace, 7 reply_to, 8 watcher channel, 9 recent_max,
+--      10 idempotency ttl, 11 '1' if equal requests in flight may be joined
+-- returns {'new'|'joined'|'conflict', id, state}
+local id, digest, watcher = ARGV[1], ARGV[4], ARGV[8]
+local key = job_key(id)
+
+local function join(other)
+  watch(other, watcher)
+  return { 'joined', other, redis.call('HGET', job_key(other), 'state') }
+end
+
+if KEYS[2] ~= '' then
+  local known = redis.call('GET', KEYS[2])
+  if known then
+    local other, used_for = string.match(known, '^(%S+) (%S+)$')
+    if used_for ~= digest then return { 'conflict', other, '' } end
+    if redis.call('EXISTS', job_key(other)) == 1 then return join(other) end
+  end
+end
+
+if redis.call('EXISTS', key) == 1 then return join(id) end
+
+if ARGV[11] == '1' then
+  local other = redis.call('GET', 'same:' .. digest)
+  if other then
+    local state = redis.call('HGET', job_key(other), 'state')
+    if state and not is_finished(state) then
+      if KEYS[2] ~= '' then redis.call('SET', KEYS[2], other .. ' ' .. digest, 'EX', ARGV[10]) end
+      return join(other)
+    end
+  end
+  redis.call('SET', 'same:' .. digest, id)
+end
+
+local at = now_ms()
+redis.call('HSET', key, 'state', 'queued', 'kind', ARGV[3], 'list', KEYS[1], 'envelope', ARGV[2], 'digest', digest,
+  'client', ARGV[5], 'trace', ARGV[6], 'reply_to', ARGV[7], 'submitted_at', at, 'attempts', 0)
+watch(id, watcher)
+remember(id, at, ARGV[9])
+if KEYS[2] ~= '' then redis.call('SET', KEYS[2], id .. ' ' .. digest, 'EX', ARGV[10]) end
+redis.call('LPUSH', KEYS[1], ARGV[2])
+tell(id, 'queued')
+return { 'new', id, 'queued' }
