@@ -13,6 +13,9 @@ from crypto_mcp.models.timeframes import Timeframe
 
 Trend = Literal["bullish_strong", "bullish", "neutral", "bearish", "bearish_strong"]
 Volatility = Literal["low", "moderate", "high", "extreme"]
+Mood = Literal["bearish", "slightly_bearish", "neutral", "slightly_bullish", "bullish"]
+Movement = Literal["trend", "range", "breakout"]
+Energy = Literal["calm", "normal", "wild"]
 Action = Literal["STRONG_BUY", "BUY", "HOLD", "SELL", "STRONG_SELL"]
 
 
@@ -45,6 +48,63 @@ class AnalysisSummary(Contract):
     volatility: Volatility
     confidence: float = Field(ge=0, le=100, description="How far the factors agree, 0 to 100.")
     intelligent_score: float = Field(ge=0, le=10, description="0 bearish, 5 neutral, 10 bullish.")
+    sentiment: Mood
+
+
+class TrendHorizon(Contract):
+    """The trend over one window of bars."""
+
+    bars: int
+    change_percent: float = Field(description="Close now against the close that many bars ago.")
+    slope_z: float = Field(description="Regression slope in standard errors of a driftless random walk.")
+    direction: float = Field(ge=-1, le=1, description="Slope and moving averages together, -1 down to 1 up.")
+
+
+class TrendReading(Contract):
+    """What the trend class is read from."""
+
+    value: float = Field(ge=-1, le=1, description="-1 strongest downtrend, 1 strongest uptrend.")
+    horizons: list[TrendHorizon] = Field(description="Short, medium, long.")
+    adx: float = Field(description="Average directional index, 14 bars, 0 to 100; above 25 a trend is usual.")
+    swings: Literal["rising", "falling", "mixed"] = Field(description="Last two swing highs and lows.")
+
+
+class VolatilityReading(Contract):
+    """What the volatility class is read from."""
+
+    annual_percent: float = Field(description="Yang-Zhang realised volatility over 20 bars, a year, percent.")
+    percentile: float = Field(ge=0, le=100, description="Its rank among its own values in the bars looked at.")
+    parkinson_percent: float = Field(description="Parkinson (high-low) realised volatility, a year, percent.")
+    atr: float = Field(description="Average true range over 14 bars, quote asset.")
+    atr_percent: float = Field(description="ATR as percent of the last close.")
+
+
+class Regime(Contract):
+    """How price moves at present."""
+
+    movement: Movement = Field(description="The likeliest of the three.")
+    energy: Energy = Field(description="The likeliest of the three, by realised volatility against its own history.")
+    movement_probabilities: dict[Movement, float] = Field(description="Adding up to 1.")
+    energy_probabilities: dict[Energy, float] = Field(description="Adding up to 1.")
+    efficiency_ratio: float = Field(description="Net move over path walked, 30 bars, 0 to 1 (Kaufman).")
+    variance_ratio: float = Field(description="Variance of 5-bar returns against 5 times that of 1-bar; walk: 1.")
+    range_break: float = Field(description="Distance outside the range of the bars before, in ATR; 0 inside.")
+
+
+class MoodPart(Contract):
+    """One ingredient of sentiment."""
+
+    name: str
+    value: float = Field(ge=-1, le=1, description="-1 bearish to 1 bullish.")
+    share: float = Field(ge=0, le=1, description="Part it has in the whole.")
+    reading: str
+
+
+class Sentiment(Contract):
+    """What buyers and sellers did lately, apart from where the trend points."""
+
+    value: float = Field(ge=-1, le=1, description="-1 bearish to 1 bullish.")
+    parts: list[MoodPart]
 
 
 class Factor(Contract):
@@ -86,20 +146,39 @@ class Recommendation(Contract):
     reasoning: str
 
 
-class Analysis(Contract):
-    """An analysis of one symbol on one timeframe, in the shape in which MongoDB keeps it."""
+class Assessment(Contract):
+    """What the bars alone say: an analysis without its symbol, clock and source."""
+
+    price: float = Field(description="Close of the last closed bar, quote asset.")
+    analysis: AnalysisSummary
+    recommendation: Recommendation
+    factors: list[Factor] = Field(description="intelligent_score is 5 plus their contributions.")
+    trend: TrendReading
+    volatility: VolatilityReading
+    regime: Regime
+    sentiment: Sentiment
+    support: list[Level] = Field(description="Below the price, nearest first.")
+    resistance: list[Level] = Field(description="Above the price, nearest first.")
+    order_blocks: list[OrderBlock]
+    indicators: dict[str, float | None] = Field(
+        description="Last value of each indicator; null where history is too short."
+    )
+
+
+class Header(Contract):
+    """What of an analysis the bars do not tell."""
 
     symbol: str
     timestamp: datetime = Field(description="When it was calculated, UTC.")
     timeframe: Timeframe
-    price: float = Field(description="Close of the last closed bar, quote asset.")
-    analysis: AnalysisSummary
-    factors: list[Factor]
-    indicators: dict[str, float | None] = Field(
-        description="Last value of each indicator; null where history is too short."
-    )
-    support: list[Level]
-    resistance: list[Level]
-    order_blocks: list[OrderBlock]
-    recommendation: Recommendation
     data: Provenance
+
+
+class Analysis(Assessment, Header):
+    """An analysis of one symbol on one timeframe, in the shape in which MongoDB keeps it."""
+
+    @classmethod
+    def of(cls, assessment: Assessment, *, timestamp: datetime, data: Provenance) -> Analysis:
+        """The assessment under its header."""
+        parts = {name: getattr(assessment, name) for name in Assessment.model_fields}
+        return cls(symbol=data.symbol, timestamp=timestamp, timeframe=data.timeframe, data=data, **parts)

@@ -1,0 +1,106 @@
+"""How price moves: in a trend, in a range or out of one; and with how much energy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import talib
+
+from crypto_mcp.analysis.rounding import decimals
+from crypto_mcp.models.analysis import Energy, Movement, Regime
+from crypto_mcp.models.candles import Candles, Floats
+
+EFFICIENCY_WINDOW = 30
+VARIANCE_LAG, VARIANCE_WINDOW = 5, 80
+RANGE_WINDOW, BREAK_WINDOW = 40, 5
+
+
+def efficiency_ratio(close: Floats, window: int = EFFICIENCY_WINDOW) -> Floats:
+    """Net move over path walked, 0 to 1 (Kaufman 1995, Smarter Trading); NaN for the first `window` bars."""
+    log_price = np.log(close)
+    steps = np.abs(np.diff(log_price, prepend=np.nan))
+    path = talib.SUM(steps, window)
+    net = np.abs(talib.MOM(log_price, window))
+    walked = path > 1e-10
+    ratio = np.where(walked, net / np.where(walked, path, 1.0), 0.0)
+    ratio[:window] = np.nan
+    return np.asarray(np.minimum(ratio, 1.0), dtype=np.float64)
+
+
+def variance_ratio(close: Floats, lag: int = VARIANCE_LAG, window: int = VARIANCE_WINDOW) -> Floats:
+    """Mean square of `lag`-bar returns over `lag` times that of one-bar returns, in the last `window` of each.
+
+    1 for a random walk, more for moves that go on, less for moves that come back (Lo & MacKinlay 1988, Review of
+    Financial Studies 1(1), with overlapping returns and no drift taken off). NaN before bar `window + lag - 1`, 1
+    where price does not move.
+    """
+    log_price = np.log(close)
+    single = np.diff(log_price, prepend=np.nan)
+    several = np.full(len(close), np.nan)
+    several[lag:] = log_price[lag:] - log_price[:-lag]
+    short, long = talib.SUM(single * single, window), talib.SUM(several * several, window)
+    moves = short > 1e-18
+    return np.asarray(np.where(moves | np.isnan(long), long / np.where(moves, short * lag, 1.0), 1.0), dtype=np.float64)
+
+
+def range_break(candles: Candles, atr: float) -> float:
+    """How far the close lies outside the range of the 40 bars that ended 5 bars ago, in ATR; signed, 0 inside."""
+    before = slice(-RANGE_WINDOW - BREAK_WINDOW, -BREAK_WINDOW)
+    close = float(candles.close[-1])
+    above, below = close - float(candles.high[before].max()), close - float(candles.low[before].min())
+    outside = max(above, 0.0) + min(below, 0.0)
+    return outside / atr if atr > 0 else 0.0
+
+
+def movement_probabilities(adx: float, efficiency: float, ratio: float, outside: float) -> dict[Movement, float]:
+    """Trend, range and breakout as shares that add up to 1 (a softmax over three weights of evidence)."""
+    drive = (adx - 22) / 8 + 4 * (efficiency - 0.2) + 1.5 * (ratio - 1)
+    evidence: dict[Movement, float] = {
+        "trend": 0.5 * drive,
+        "range": -0.5 * drive,
+        "breakout": 2.5 * min(abs(outside), 2.0) - 2.0,
+    }
+    top = max(evidence.values())
+    shares = {name: math.exp(value - top) for name, value in evidence.items()}
+    return {name: decimals(share / sum(shares.values()), 3) for name, share in shares.items()}
+
+
+def energy_probabilities(sigma: Floats, window: int) -> dict[Energy, float]:
+    """Chance that true volatility is under the lower, between, or over the upper quartile of its own history.
+
+    The estimate over `window` bars is taken as log-normal with the standard error of Yang & Zhang's estimator, about
+    1 / sqrt(2 * 8 * window) of its size.
+    """
+    known = sigma[np.isfinite(sigma)]
+    low, high = np.quantile(known, (0.25, 0.75))
+    newest = float(known[-1])
+    if newest <= 0 or low <= 0:
+        return {"calm": 1.0, "normal": 0.0, "wild": 0.0} if newest <= low else {"calm": 0.0, "normal": 0.0, "wild": 1.0}
+    error = math.sqrt(1 / (16 * window))
+    calm = _normal_cdf(math.log(low / newest) / error)
+    wild = _normal_cdf(math.log(newest / high) / error)
+    calm, wild = decimals(calm, 3), decimals(wild, 3)
+    return {"calm": calm, "normal": decimals(max(0.0, 1 - calm - wild), 3), "wild": wild}
+
+
+def _normal_cdf(z: float) -> float:
+    return 0.5 * (1 + math.erf(z / math.sqrt(2)))
+
+
+def read_regime(candles: Candles, sigma: Floats, window: int, atr: float, adx: float) -> Regime:
+    """The regime at the newest bar, from `yang_zhang(candles, window)` and the present ATR and ADX."""
+    efficiency = float(efficiency_ratio(candles.close)[-1])
+    ratio = float(variance_ratio(candles.close)[-1])
+    outside = range_break(candles, atr)
+    movement = movement_probabilities(adx, efficiency, ratio, outside)
+    energy = energy_probabilities(sigma, window)
+    return Regime(
+        movement=max(movement, key=lambda name: movement[name]),
+        energy=max(energy, key=lambda name: energy[name]),
+        movement_probabilities=movement,
+        energy_probabilities=energy,
+        efficiency_ratio=decimals(efficiency, 3),
+        variance_ratio=decimals(ratio, 3),
+        range_break=decimals(outside, 2),
+    )

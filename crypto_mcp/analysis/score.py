@@ -1,0 +1,98 @@
+"""The score: 5 is neutral, and every factor moves it by its weight.
+
+    score = 5 + sum over factors of 5 * weight * direction
+
+with `direction` from -1 (bearish) to 1 (bullish) and weights that add up to 1, so the score lies in 0..10. The
+weights depend on how price moves: a trend is followed, a range is faded. docs/analysis-score.md explains each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from crypto_mcp.analysis.rounding import decimals, significant
+from crypto_mcp.models.analysis import Factor, Movement
+
+NEUTRAL, SPAN = 5.0, 5.0
+
+WEIGHTS: Mapping[Movement, Mapping[str, float]] = {
+    "trend": {
+        "trend": 0.25,
+        "structure": 0.20,
+        "zones": 0.05,
+        "momentum": 0.15,
+        "volume": 0.10,
+        "volatility": 0.05,
+        "higher_timeframe": 0.20,
+    },
+    "range": {
+        "trend": 0.10,
+        "structure": 0.15,
+        "zones": 0.35,
+        "momentum": 0.10,
+        "volume": 0.15,
+        "volatility": 0.05,
+        "higher_timeframe": 0.10,
+    },
+    "breakout": {
+        "trend": 0.15,
+        "structure": 0.25,
+        "zones": 0.05,
+        "momentum": 0.15,
+        "volume": 0.15,
+        "volatility": 0.15,
+        "higher_timeframe": 0.10,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One factor as read from the bars.
+
+    Attributes:
+        name: a key of `WEIGHTS`.
+        value: the figure, in `unit`.
+        direction: -1 bearish to 1 bullish.
+        words: the figure in words.
+    """
+
+    name: str
+    value: float
+    unit: str
+    direction: float
+    words: str
+
+
+def blended_weights(movement: Mapping[Movement, float]) -> dict[str, float]:
+    """Weights of each factor, mixed by the probability of each movement; they add up to 1 as these do."""
+    names = WEIGHTS["trend"]
+    return {name: sum(share * WEIGHTS[kind][name] for kind, share in movement.items()) for name in names}
+
+
+def weigh(readings: Sequence[Reading], weights: Mapping[str, float]) -> list[Factor]:
+    """The readings as factors, the largest contribution first."""
+    factors = [
+        Factor(
+            name=reading.name,
+            value=significant(reading.value, 4),
+            unit=reading.unit,
+            weight=decimals(weights[reading.name], 3),
+            contribution=decimals(SPAN * weights[reading.name] * reading.direction, 3),
+            reading=reading.words,
+        )
+        for reading in readings
+    ]
+    return sorted(factors, key=lambda factor: -abs(factor.contribution))
+
+
+def total(factors: Sequence[Factor]) -> float:
+    """The score, 0 to 10."""
+    return decimals(min(10.0, max(0.0, NEUTRAL + sum(factor.contribution for factor in factors))), 2)
+
+
+def agreement(factors: Sequence[Factor]) -> float:
+    """How far the factors point the same way, 0 to 1: |sum of contributions| against the sum of their sizes."""
+    size = sum(abs(factor.contribution) for factor in factors)
+    return abs(sum(factor.contribution for factor in factors)) / size if size > 0 else 0.0

@@ -1,0 +1,53 @@
+"""The newest value of the indicators that traders ask for first."""
+
+from __future__ import annotations
+
+import numpy as np
+import talib
+
+from crypto_mcp.analysis.rounding import last, significant
+from crypto_mcp.models.candles import Candles, Floats
+
+
+def indicator_snapshot(candles: Candles) -> dict[str, float | None]:
+    """Name to value at the newest bar, prices in quote asset, standard parameters; None while history is too short.
+
+    TA-Lib takes figures under 1e-14 for zero, which the variance of a coin at 1e-8 is: price-valued indicators are
+    calculated on prices scaled by a power of two, which is exact, and scaled back.
+    """
+    unit = float(2.0 ** np.round(np.log2(candles.close[0])))
+    high, low, close = candles.high / unit, candles.low / unit, candles.close / unit
+    macd, signal, histogram = talib.MACD(close)
+    upper, middle, lower = talib.BBANDS(close, 20, 2.0, 2.0)
+    slow_k, slow_d = talib.STOCH(high, low, close, fastk_period=14, slowk_period=3, slowd_period=3)
+    prices = {
+        "ema_9": talib.EMA(close, 9),
+        "ema_21": talib.EMA(close, 21),
+        "ema_50": talib.EMA(close, 50),
+        "ema_200": talib.EMA(close, 200),
+        "sma_200": talib.SMA(close, 200),
+        "macd": macd,
+        "macd_signal": signal,
+        "macd_histogram": histogram,
+        "bb_upper": upper,
+        "bb_middle": middle,
+        "bb_lower": lower,
+        "atr_14": talib.ATR(high, low, close, 14),
+    }
+    figures = {
+        "rsi_14": talib.RSI(close, 14),
+        "stoch_k": slow_k,
+        "stoch_d": slow_d,
+        "mfi_14": talib.MFI(high, low, close, candles.volume, 14),
+        "adx_14": talib.ADX(high, low, close, 14),
+        "roc_10": talib.ROC(close, 10),
+        "volume_ratio_20": _ratio(candles.volume, talib.SMA(candles.volume, 20)),
+    }
+    newest = {name: last(series * unit) for name, series in prices.items()}
+    newest |= {name: last(series) for name, series in figures.items()}
+    return {name: None if value is None else significant(value) for name, value in newest.items()}
+
+
+def _ratio(series: Floats, to: Floats) -> Floats:
+    ratio: Floats = np.divide(series, to, out=np.full(len(series), np.nan), where=to > 0)
+    return ratio

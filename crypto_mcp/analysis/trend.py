@@ -1,0 +1,92 @@
+"""Where price is going: over several horizons, by slope, moving averages, directional movement and swings."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import talib
+
+from crypto_mcp.analysis.rounding import clipped, decimals
+from crypto_mcp.models.analysis import Trend, TrendHorizon, TrendReading
+from crypto_mcp.models.candles import Candles, Floats
+
+# Bars of the regression, fast and slow moving average, share of the trend value.
+HORIZONS = ((20, 9, 21, 0.2), (50, 21, 50, 0.25), (90, 50, 100, 0.25))
+MOVEMENT_SHARE, SWINGS_SHARE = 0.15, 0.15
+PLAIN_FROM, STRONG_FROM = 0.2, 0.6
+
+Swings = Literal["rising", "falling", "mixed"]
+_SWING_VALUE: dict[Swings, float] = {"rising": 1.0, "falling": -1.0, "mixed": 0.0}
+
+
+def slope_z(close: Floats, window: int) -> Floats:
+    """Regression slope of log price over `window` bars, in standard errors of a random walk without drift.
+
+    The usual t-statistic of a regression on time calls most random walks a trend, for its residuals are not
+    independent. The slope of a walk with steps of standard deviation s has the variance
+    s^2 * 6 (n^2 + 1) / (5 n (n^2 - 1)) (limit: Durlauf & Phillips 1988, Econometrica 56(6)); s is taken as the root
+    mean square of the window's returns, so the figure stays finite on a straight line. NaN for the first `window`
+    bars, 0 where price does not move.
+    """
+    log_price = np.log(close)
+    returns = np.diff(log_price, prepend=np.nan)
+    step = np.sqrt(np.maximum(talib.SUM(returns * returns, window), 0.0) / window)
+    error = step * np.sqrt(6 * (window**2 + 1) / (5 * window * (window**2 - 1)))
+    slope = talib.LINEARREG_SLOPE(log_price, window)
+    slope[:window] = np.nan
+    still = step < 1e-10
+    return np.asarray(np.where(still, 0.0, slope / np.where(still, 1.0, error)), dtype=np.float64)
+
+
+def _averages_vote(close: float, fast: float, slow: float) -> float:
+    """1 for price above fast above slow, -1 for the mirror image, a third for price and one of them only."""
+    return float(np.sign(close - fast) + np.sign(fast - slow) + np.sign(close - slow)) / 3
+
+
+def read_horizon(close: Floats, window: int, fast: int, slow: int) -> TrendHorizon:
+    """The trend over the last `window` bars, of which there must be more than `window`."""
+    z = float(slope_z(close, window)[-1])
+    vote = _averages_vote(close[-1], talib.EMA(close, fast)[-1], talib.EMA(close, slow)[-1])
+    return TrendHorizon(
+        bars=window,
+        change_percent=decimals(100 * (close[-1] / close[-1 - window] - 1)),
+        slope_z=decimals(z),
+        direction=decimals((clipped(z / 2) + vote) / 2, 3),
+    )
+
+
+def movement(candles: Candles, window: int = 14) -> tuple[float, float]:
+    """ADX and the balance of directional movement, (DI+ - DI-) / (DI+ + DI-), at the newest bar (Wilder 1978)."""
+    bars = candles.high, candles.low, candles.close
+    up, down = float(talib.PLUS_DI(*bars, window)[-1]), float(talib.MINUS_DI(*bars, window)[-1])
+    total = up + down
+    return float(talib.ADX(*bars, window)[-1]), (up - down) / total if total > 0 else 0.0
+
+
+def swing_direction(highs: Floats, lows: Floats) -> Swings:
+    """Higher high and higher low of the last two swings: `rising`; both lower: `falling`."""
+    if len(highs) < 2 or len(lows) < 2:
+        return "mixed"
+    steps = np.sign(highs[-1] - highs[-2]), np.sign(lows[-1] - lows[-2])
+    if steps == (1, 1):
+        return "rising"
+    return "falling" if steps == (-1, -1) else "mixed"
+
+
+def read_trend(candles: Candles, swings: Swings) -> TrendReading:
+    """All horizons and their weighted mean: horizons 70 %, directional movement (scaled by ADX) 15 %, swings 15 %."""
+    horizons = [read_horizon(candles.close, window, fast, slow) for window, fast, slow, _ in HORIZONS]
+    adx, balance = movement(candles)
+    value = sum(share * horizon.direction for (*_, share), horizon in zip(HORIZONS, horizons, strict=True))
+    value += MOVEMENT_SHARE * clipped(balance * adx / 15) + SWINGS_SHARE * _SWING_VALUE[swings]
+    return TrendReading(value=decimals(value, 3), horizons=horizons, adx=decimals(adx, 1), swings=swings)
+
+
+def trend_class(value: float) -> Trend:
+    """`neutral` within 0.2 of zero, `*_strong` from 0.6 on."""
+    if abs(value) < PLAIN_FROM:
+        return "neutral"
+    if value > 0:
+        return "bullish_strong" if value >= STRONG_FROM else "bullish"
+    return "bearish_strong" if value <= -STRONG_FROM else "bearish"
