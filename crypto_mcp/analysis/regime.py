@@ -1,8 +1,14 @@
-"""How price moves: in a trend, in a range or out of one; and with how much energy."""
+"""How price moves: in a trend, in a range or out of one; and with how much energy.
+
+The probabilities of trend, range and breakout are those of a stated model, not of the market: among generated series
+of these three kinds (tests/calibration/fit_regime.py), the share that had such figures. Energy compares realised
+volatility with its own history in the same bars.
+"""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import talib
@@ -14,6 +20,33 @@ from crypto_mcp.models.candles import Candles, Floats
 EFFICIENCY_WINDOW = 30
 VARIANCE_LAG, VARIANCE_WINDOW = 5, 80
 RANGE_WINDOW, BREAK_WINDOW = 40, 5
+
+MOVEMENTS: tuple[Movement, ...] = ("trend", "range", "breakout")
+FEATURES = ("adx", "efficiency", "persistence", "outside", "widening")
+# Constant, then one coefficient a feature; fitted by tests/calibration/fit_regime.py.
+COEFFICIENTS: dict[Movement, tuple[float, ...]] = {
+    "trend": (-2.7, 0.9, -0.23, 1.66, 0.18, -0.18),
+    "breakout": (0.59, -0.74, 0.65, -0.48, 1.29, 1.55),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MovementFeatures:
+    """What tells movements apart.
+
+    Attributes:
+        adx: average directional index over 10.
+        efficiency: efficiency ratio, 0 to 1.
+        persistence: logarithm of the variance ratio.
+        outside: distance outside the range of the bars before, in ATR, at most 4.
+        widening: logarithm of the last 5 ranges over those of 50 bars.
+    """
+
+    adx: float
+    efficiency: float
+    persistence: float
+    outside: float
+    widening: float
 
 
 def efficiency_ratio(close: Floats, window: int = EFFICIENCY_WINDOW) -> Floats:
@@ -53,17 +86,29 @@ def range_break(candles: Candles, atr: float) -> float:
     return outside / atr if atr > 0 else 0.0
 
 
-def movement_probabilities(adx: float, efficiency: float, ratio: float, outside: float) -> dict[Movement, float]:
-    """Trend, range and breakout as shares that add up to 1 (a softmax over three weights of evidence)."""
-    drive = (adx - 22) / 8 + 4 * (efficiency - 0.2) + 1.5 * (ratio - 1)
-    evidence: dict[Movement, float] = {
-        "trend": 0.5 * drive,
-        "range": -0.5 * drive,
-        "breakout": 2.5 * min(abs(outside), 2.0) - 2.0,
+def movement_features(candles: Candles, atr: float, adx: float) -> MovementFeatures:
+    """The figures at the newest bar, from the present ATR and ADX."""
+    ranges = candles.high - candles.low
+    usual = float(ranges[-50:].mean())
+    return MovementFeatures(
+        adx=adx / 10,
+        efficiency=float(efficiency_ratio(candles.close)[-1]),
+        persistence=math.log(max(float(variance_ratio(candles.close)[-1]), 0.05)),
+        outside=min(abs(range_break(candles, atr)), 4.0),
+        widening=math.log(max(float(ranges[-5:].mean()) / usual, 0.1)) if usual > 0 else 0.0,
+    )
+
+
+def movement_probabilities(features: MovementFeatures) -> dict[Movement, float]:
+    """Trend, range and breakout as shares that add up to 1: a multinomial logistic model, range the reference."""
+    figures = (1.0, *(getattr(features, name) for name in FEATURES))
+    evidence = {"range": 0.0} | {
+        name: sum(weight * figure for weight, figure in zip(COEFFICIENTS[name], figures, strict=True))
+        for name in COEFFICIENTS
     }
     top = max(evidence.values())
-    shares = {name: math.exp(value - top) for name, value in evidence.items()}
-    return {name: decimals(share / sum(shares.values()), 3) for name, share in shares.items()}
+    odds = {name: math.exp(evidence[name] - top) for name in MOVEMENTS}
+    return {name: decimals(share / sum(odds.values()), 3) for name, share in odds.items()}
 
 
 def energy_probabilities(sigma: Floats, window: int) -> dict[Energy, float]:
@@ -90,17 +135,14 @@ def _normal_cdf(z: float) -> float:
 
 def read_regime(candles: Candles, sigma: Floats, window: int, atr: float, adx: float) -> Regime:
     """The regime at the newest bar, from `yang_zhang(candles, window)` and the present ATR and ADX."""
-    efficiency = float(efficiency_ratio(candles.close)[-1])
-    ratio = float(variance_ratio(candles.close)[-1])
-    outside = range_break(candles, atr)
-    movement = movement_probabilities(adx, efficiency, ratio, outside)
+    movement = movement_probabilities(movement_features(candles, atr, adx))
     energy = energy_probabilities(sigma, window)
     return Regime(
         movement=max(movement, key=lambda name: movement[name]),
         energy=max(energy, key=lambda name: energy[name]),
         movement_probabilities=movement,
         energy_probabilities=energy,
-        efficiency_ratio=decimals(efficiency, 3),
-        variance_ratio=decimals(ratio, 3),
-        range_break=decimals(outside, 2),
+        efficiency_ratio=decimals(efficiency_ratio(candles.close)[-1], 3),
+        variance_ratio=decimals(variance_ratio(candles.close)[-1], 3),
+        range_break=decimals(range_break(candles, atr), 2),
     )

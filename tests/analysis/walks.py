@@ -12,12 +12,12 @@ HOUR_MS = 3_600_000
 START_MS = 1_700_006_400_000  # a multiple of four hours
 
 
-def from_closes(closes: Floats, *, seed: int = 0, step: int = HOUR_MS) -> Candles:
-    """Candles that open at the close before, with wicks of about half a usual move, and volume around 1000."""
+def from_closes(closes: Floats, *, seed: int = 0, wick: float = 0.5, step: int = HOUR_MS) -> Candles:
+    """Candles that open at the close before, with wicks of about `wick` usual moves, and volume around 1000."""
     rng = np.random.default_rng(seed)
     opens = np.concatenate((closes[:1], closes[:-1]))
     usual = np.abs(np.diff(np.log(closes))).mean() if len(closes) > 1 else 0.0
-    wicks = 1 + np.abs(rng.normal(0, 0.5 * usual, (2, len(closes))))
+    wicks = 1 + np.abs(rng.normal(0, wick * usual, (2, len(closes))))
     return Candles(
         open_time=START_MS + step * np.arange(len(closes), dtype=np.int64),
         open=opens,
