@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
@@ -43,7 +43,7 @@ class JobClient:
         self._settings = settings
         self._scripts = Scripts(redis)
 
-    async def submit(
+    async def submit(  # noqa: PLR0913 - all but two are named options
         self,
         kind: JobKind[Any, Any],
         params: BaseModel,

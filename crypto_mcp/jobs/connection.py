@@ -28,15 +28,16 @@ class EvictingRedis(InvalidRequest):
     code = "evicting_redis"
 
 
-def connect(url: SecretStr, settings: RedisSettings, *, answer_within: float = ANSWER_WITHIN) -> Redis:
+def connect(url: SecretStr, settings: RedisSettings, *, answer_within: float | None = ANSWER_WITHIN) -> Redis:
     """A client that replies in bytes. Retries are ours: every caller knows what may be repeated."""
-    return Redis.from_url(
+    client: Redis = Redis.from_url(
         url.get_secret_value(),
         socket_connect_timeout=settings.connect_timeout,
         socket_timeout=answer_within,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 0),
     )
+    return client
 
 
 def database_number(url: SecretStr) -> int:

@@ -68,7 +68,7 @@ class DeadLetters:
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
-    async def list(self, list_name: str, *, limit: int = 50, offset: int = 0) -> list[DeadLetter]:
+    async def entries(self, list_name: str, *, limit: int = 50, offset: int = 0) -> list[DeadLetter]:
         """Entries, newest first."""
         rows = await self._rows(list_name, offset, limit)
         return [DeadLetter.model_validate(orjson.loads(row)) for row in rows]
@@ -101,7 +101,7 @@ class DeadLetters:
         """Removes an entry for good."""
         row = await self._find(list_name, job_id)
         try:
-            await self._redis.lrem(keys.dead(list_name), 1, row)
+            await self._redis.lrem(keys.dead(list_name), 1, row)  # type: ignore[misc,arg-type]
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
@@ -118,9 +118,10 @@ class DeadLetters:
         if list_name not in LISTS:
             raise InvalidRequest(f"there is no list {list_name[:40]!r}", hint=f"The lists are {', '.join(LISTS)}.")
         try:
-            return await self._redis.lrange(keys.dead(list_name), offset, offset + limit - 1)
+            rows: list[bytes] = await self._redis.lrange(keys.dead(list_name), offset, offset + limit - 1)  # type: ignore[misc]
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
+        return rows
 
 
 def _body(letter: DeadLetter) -> dict[str, Any]:

@@ -131,3 +131,12 @@ def dead_entry(
         "died_at": at,
     }
     return orjson.dumps(entry | envelope)
+
+
+def hints(raw: bytes) -> tuple[str, str]:
+    """Kind and reply list that an envelope which was refused may still name; '' where it does not."""
+    try:
+        envelope = Envelope.model_validate(orjson.loads(raw))
+    except (orjson.JSONDecodeError, ValidationError):
+        return "", ""
+    return envelope.kind, envelope.reply_to or ""

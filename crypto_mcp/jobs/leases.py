@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
+from redis.exceptions import RedisError
 
 from crypto_mcp.catalogue import LISTS
 from crypto_mcp.jobs import keys
-from crypto_mcp.jobs.scripting import Scripts
+from crypto_mcp.jobs.scripting import Scripts, unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from crypto_mcp.settings import QueueSettings
 
-_FORGET_AFTER_MS = 24 * 3600 * 1000
+_FORGET_AFTER_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,13 @@ class Beat:
 
     Attributes:
         kept: whether the last heartbeat was still valid; if not, others may have taken the jobs.
-        desk: ids of the jobs Redis has on this worker's desk.
+        desk: ids of the jobs Redis has on this worker's desk, None if not asked for.
         cancels: ids of those to be cancelled.
     """
 
     kept: bool
-    desk: frozenset[str]
-    cancels: frozenset[str]
+    desk: frozenset[str] | None = None
+    cancels: frozenset[str] = frozenset()
 
 
 class Lease:
@@ -44,15 +45,17 @@ class Lease:
         self._worker = worker
         self._settings = settings
 
-    async def beat(self, info: Mapping[str, object]) -> Beat:
+    async def beat(self, info: Mapping[str, object], *, with_desk: bool) -> Beat:
         """Renews the heartbeat."""
         worker = self._worker
-        kept, desk, cancels = await self._scripts.run(
+        kept, *desk = await self._scripts.run(
             "beat",
             (keys.heartbeat(worker), keys.desk(worker), keys.cancels(worker)),
-            (worker, int(self._settings.heartbeat_ttl * 1000), orjson.dumps(info)),
+            (worker, int(self._settings.heartbeat_ttl * 1000), orjson.dumps(info), int(with_desk)),
         )
-        return Beat(bool(kept), frozenset(i.decode() for i in desk), frozenset(i.decode() for i in cancels))
+        if not desk:
+            return Beat(bool(kept))
+        return Beat(bool(kept), *(frozenset(job_id.decode() for job_id in ids) for ids in desk))
 
     async def leave(self) -> int:
         """Gives everything back to the lists and signs off; how many jobs went back."""
@@ -63,18 +66,24 @@ class Lease:
         )
 
 
-async def return_orphans(scripts: Scripts, settings: QueueSettings) -> dict[str, int]:
+async def known_workers(redis: Redis) -> dict[str, dict[str, object] | None]:
+    """Every worker that was seen lately and what it says of itself, None for those whose heartbeat is gone."""
+    try:
+        rows = await redis.sort(keys.WORKERS, by="nosort", get=["#", keys.heartbeat("*")])  # type: ignore[misc]
+    except (RedisError, OSError) as error:
+        raise unavailable(error) from error
+    pairs = zip(rows[::2], rows[1::2], strict=True)
+    return {name.decode(): None if info is None else orjson.loads(info) for name, info in pairs}
+
+
+async def return_orphans(redis: Redis, scripts: Scripts, settings: QueueSettings) -> dict[str, int]:
     """Returns what workers without a heartbeat held to its lists; how many jobs by worker."""
+    dead = [name for name, info in (await known_workers(redis)).items() if info is None]
+    if not dead:
+        return {}
     rescued = await scripts.run(
-        "rescue", (), (int(settings.restart_grace * 1000), _FORGET_AFTER_MS, settings.record_ttl, *LISTS)
+        "rescue",
+        (),
+        (int(settings.restart_grace * 1000), _FORGET_AFTER_MS, settings.record_ttl, len(LISTS), *LISTS, *dead),
     )
     return {rescued[i].decode(): int(rescued[i + 1]) for i in range(0, len(rescued), 2)}
-
-
-async def living_workers(redis: Redis) -> dict[str, dict[str, object]]:
-    """The workers with a valid heartbeat, and what they say of themselves."""
-    names = [name.decode() for name in await redis.zrange(keys.WORKERS, 0, -1)]
-    if not names:
-        return {}
-    infos = await redis.mget([keys.heartbeat(name) for name in names])
-    return {name: orjson.loads(info) for name, info in zip(names, infos, strict=True) if info is not None}

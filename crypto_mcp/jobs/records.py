@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-FIELDS = (
+FIELDS = [
     "kind",
     "list",
     "state",
@@ -32,7 +32,7 @@ FIELDS = (
     "finished_at",
     "client",
     "trace",
-)
+]
 
 
 async def read_records(redis: Redis, job_ids: Sequence[str]) -> list[JobRecord | None]:

@@ -10,20 +10,26 @@ import asyncio
 import hashlib
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import structlog
 from redis.exceptions import NoScriptError, RedisError
 
 from crypto_mcp.errors import StoreUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from redis.asyncio import Redis
 
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 Argument = str | bytes | int | float
 
 _MOST_IN_ONE_TRIP = 200
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 1.0
 
 
 @cache
@@ -82,9 +88,9 @@ class Scripts:
     async def _single(self, name: str, args: tuple[Argument, ...]) -> Any:
         text, sha = _source(name)
         try:
-            return await self._redis.execute_command("EVALSHA", sha, *args)
+            return await self._redis.evalsha(sha, *args)  # type: ignore[misc,arg-type]
         except NoScriptError:  # Redis is new or was restarted; EVAL also makes it known again
-            return await self._redis.execute_command("EVAL", text, *args)
+            return await self._redis.eval(text, *args)  # type: ignore[misc,arg-type]
 
 
 def _settle(future: asyncio.Future[Any], reply: Any) -> None:
@@ -103,3 +109,15 @@ def unavailable(error: Exception) -> StoreUnavailable:
         hint="Nothing accepted is lost. Repeat the call in a moment.",
         retry_after=2,
     )
+
+
+async def insist(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeats a call until Redis answers: what must not be given up while Redis is away."""
+    wait = _FIRST_PAUSE
+    while True:
+        try:
+            return await call()
+        except StoreUnavailable as error:
+            log.warning("waiting for Redis", error=error.message)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_PAUSE)

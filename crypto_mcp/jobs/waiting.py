@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import structlog
 from redis.exceptions import RedisError
@@ -41,29 +41,26 @@ class Watch:
         self._changed = asyncio.Event()
         self._job_id = job_id
         self.missed = not owner.connected
-        owner._watches[job_id].add(self)
+        owner.add(job_id, self)
 
     def follow(self, job_id: str) -> None:
         """Watches another job from now on: the one that was joined."""
         self.stop()
         self._job_id = job_id
-        self._owner._watches[job_id].add(self)
+        self._owner.add(job_id, self)
 
     def stop(self) -> None:
         """Ends the interest."""
-        watching = self._owner._watches[self._job_id]
-        watching.discard(self)
-        if not watching:
-            del self._owner._watches[self._job_id]
+        self._owner.discard(self._job_id, self)
 
     def wake(self) -> None:
         """Something may have changed."""
         self._changed.set()
 
-    async def change(self, timeout: float) -> bool:
-        """Waits for a change; False if there was none in time."""
+    async def change(self, within: float) -> bool:
+        """Waits for a change; False if there was none within so many seconds."""
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 await self._changed.wait()
         except TimeoutError:
             return False
@@ -81,7 +78,7 @@ class Watcher:
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Watcher:
+    async def __aenter__(self) -> Self:
         self._task = asyncio.create_task(self._listen(), name="job-watcher")
         return self
 
@@ -92,6 +89,16 @@ class Watcher:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+
+    def add(self, job_id: str, watch: Watch) -> None:
+        """Wakes the watch from now on when the job changes."""
+        self._watches[job_id].add(watch)
+
+    def discard(self, job_id: str, watch: Watch) -> None:
+        """Wakes it no more."""
+        self._watches[job_id].discard(watch)
+        if not self._watches[job_id]:
+            del self._watches[job_id]
 
     @contextlib.asynccontextmanager
     async def watching(self, job_id: str) -> AsyncIterator[Watch]:

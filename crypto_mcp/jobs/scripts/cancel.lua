@@ -18,6 +18,7 @@ end
 redis.call('HSET', key, 'cancel', '1')
 if was[4] then
   redis.call('SADD', 'cancels:' .. was[4], id)
+  redis.call('EXPIRE', 'cancels:' .. was[4], 3600)
   redis.call('PUBLISH', 'worker:' .. was[4], 'cancel')
 end
 return 'cancelling'

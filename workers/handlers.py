@@ -1,0 +1,30 @@
+"""From a kind's declaration to the coroutine that does its work."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from pydantic import BaseModel
+
+    from crypto_mcp.catalogue import JobKind
+
+
+def load(kind: JobKind[Any, Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """The handler a kind names as `module:function`, as arq calls it: with its context, which holds the `Job`.
+
+    Raises `ImportError` or `TypeError` when the worker starts rather than at the first job.
+    """
+    module, _, name = kind.handler.partition(":")
+    handler = getattr(import_module(module), name, None)
+    if not inspect.iscoroutinefunction(handler):
+        raise TypeError(f"{kind.name}: {kind.handler} is no coroutine function")
+
+    async def run(ctx: dict[str, Any], params: BaseModel) -> Any:
+        return await handler(ctx["job"], params)
+
+    return run

@@ -1,0 +1,34 @@
+"""A worker process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import uvloop
+
+from crypto_mcp.catalogue import CATALOGUE, LISTS
+from crypto_mcp.errors import InvalidRequest
+from workers.services import Services
+from workers.worker import DeskWorker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.settings import Settings
+
+
+class UnknownList(InvalidRequest):
+    """No list of that name."""
+
+    code = "unknown_list"
+
+
+def run(settings: Settings, lists: Sequence[str], catalogue: Catalogue = CATALOGUE) -> None:
+    """Works on `lists` until SIGTERM or SIGINT, then ends in order. Raises `CryptoMcpError` if it cannot start."""
+    for name in lists:
+        if name not in LISTS:
+            raise UnknownList(f"there is no list {name!r}", hint=f"The lists are {', '.join(LISTS)}.")
+    asyncio.set_event_loop(uvloop.new_event_loop())
+    DeskWorker(settings, lists, catalogue, Services(settings)).run()

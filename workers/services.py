@@ -1,0 +1,42 @@
+"""What handlers use of the world outside, opened once a worker."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crypto_mcp.market.binance import BinanceSpot
+    from crypto_mcp.stores.mongo import MongoStore
+
+    from crypto_mcp.settings import Settings
+
+
+@dataclass
+class Services:
+    """Connections by outside system. Each is made when first used: a notifier needs no exchange."""
+
+    settings: Settings
+
+    @cached_property
+    def market(self) -> BinanceSpot:
+        """Candles and symbols."""
+        from crypto_mcp.market.binance import BinanceSpot
+
+        return BinanceSpot(self.settings.market)
+
+    @cached_property
+    def mongo(self) -> MongoStore:
+        """Results."""
+        from crypto_mcp.stores.mongo import MongoStore
+
+        return MongoStore(self.settings.mongo)
+
+    async def close(self) -> None:
+        """Closes what was opened."""
+        for name in ("market", "mongo"):
+            if name in self.__dict__:
+                with contextlib.suppress(OSError):
+                    await self.__dict__.pop(name).close()
