@@ -111,6 +111,7 @@ class Catalogue:
 def _analysis_key(params: AnalyzeParams) -> str:
     standard = AnalyzeParams.model_fields["bars"].default
     suffix = "" if params.bars == standard else f":{params.bars}"
+    suffix += ":full" if params.detail == "full" else ""
     return f"analysis:{params.symbol}:{params.timeframe}{suffix}"
 
 

@@ -21,7 +21,7 @@ async def analyze_crypto(job: Job, params: AnalyzeParams) -> Analysis:
     await job.progress(0.1, f"fetching {params.bars} bars of {params.symbol}")
     market = await job.services.market.candles(params.symbol, params.timeframe, params.bars, least=LEAST_BARS)
     await job.progress(0.6, "assessing")
-    assessment = await asyncio.to_thread(assess, market.candles)
+    assessment = await asyncio.to_thread(assess, market.candles, detail=params.detail)
     return Analysis.of(assessment, timestamp=datetime.now(UTC), data=_provenance(market, params.timeframe))
 
 

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import numpy as np
-import talib
-
-from crypto_mcp.analysis import factors as read
-from crypto_mcp.analysis.levels import find_levels, swing_points
-from crypto_mcp.analysis.recommendation import recommend
+from crypto_mcp.analysis.flips import find_flips, with_next_bar
+from crypto_mcp.analysis.plan import trade_plan
+from crypto_mcp.analysis.recommendation import action_for, reasoning
 from crypto_mcp.analysis.regime import read_regime
-from crypto_mcp.analysis.score import agreement, blended_weights, total, weigh
+from crypto_mcp.analysis.score import agreement, weigh
 from crypto_mcp.analysis.sentiment import mood, read_sentiment
-from crypto_mcp.analysis.snapshot import indicator_snapshot
-from crypto_mcp.analysis.trend import read_trend, swing_direction, trend_class
+from crypto_mcp.analysis.snapshot import USUAL, indicator_snapshot
+from crypto_mcp.analysis.trend import trend_class
+from crypto_mcp.analysis.verdict import Landscape, Verdict, judge, survey
 from crypto_mcp.analysis.volatility import WINDOW, read_volatility, volatility_class, yang_zhang
 from crypto_mcp.errors import NotEnoughData
-from crypto_mcp.models.analysis import AnalysisSummary, Assessment
+from crypto_mcp.models.analysis import (
+    AnalysisSummary,
+    Assessment,
+    Detail,
+    Details,
+    Recommendation,
+    TradePlan,
+)
 from crypto_mcp.models.candles import Candles
 
 LEAST_BARS = 100
 
 
-def assess(candles: Candles) -> Assessment:
+def assess(candles: Candles, *, detail: Detail = "summary") -> Assessment:
     """Assess the newest of these closed bars.
 
     Args:
         candles: at least 100 closed bars. What lies before them is not known to the result.
+        detail: `full` adds the readings behind the figures.
 
     Raises:
         NotEnoughData: fewer than 100 bars.
@@ -37,49 +43,55 @@ def assess(candles: Candles) -> Assessment:
             hint="Choose a shorter timeframe, or a symbol that has traded for longer.",
         )
     candles.validated()
-    atr = average_true_range(candles)
-    sigma = yang_zhang(candles)
-    highs, lows = swing_points(candles)
-    trend = read_trend(candles, swing_direction(highs.price, lows.price))
-    volatility = read_volatility(candles, sigma, atr)
-    regime = read_regime(candles, sigma, WINDOW, atr, trend.adx)
-    sentiment = read_sentiment(candles)
-    support, resistance = find_levels(candles, highs, lows, atr)
-    readings = [
-        read.trend_factor(trend),
-        read.structure_factor(candles, trend, highs, lows, atr),
-        read.zones_factor(candles, support, resistance),
-        read.momentum_factor(candles, atr),
-        read.volume_factor(candles),
-        read.volatility_factor(candles, atr),
-        read.higher_timeframe_factor(candles),
-    ]
-    factors = weigh(readings, blended_weights(regime.movement_probabilities))
-    score = total(factors)
-    confidence = round(100 * agreement(factors) * min(1.0, abs(score - 5) / 2.5), 1)
+    landscape = survey(candles)
+    verdict = judge(candles, landscape)
+    factors = weigh(verdict.readings, verdict.weights)
+    details = _details(candles, verdict)
+    confidence = 100 * agreement(factors) * min(1.0, abs(verdict.score - 5) / 2.5)
+    summary = AnalysisSummary(
+        trend=trend_class(verdict.trend.value),
+        volatility=volatility_class(details.volatility.percentile, details.volatility.annual_percent),
+        confidence=round(confidence, 1),
+        intelligent_score=verdict.score,
+        sentiment=mood(details.sentiment.value),
+        movement=details.regime.movement,
+        energy=details.regime.energy,
+    )
+    price = float(candles.close[-1])
+    action = action_for(verdict.score)
     return Assessment(
-        price=float(candles.close[-1]),
-        analysis=AnalysisSummary(
-            trend=trend_class(trend.value),
-            volatility=volatility_class(volatility.percentile, volatility.annual_percent),
-            confidence=confidence,
-            intelligent_score=score,
-            sentiment=mood(sentiment.value),
+        price=price,
+        analysis=summary,
+        recommendation=Recommendation(
+            action=action,
+            confidence=summary.confidence,
+            reasoning=reasoning(summary, factors, details.volatility, landscape.support, landscape.resistance),
         ),
-        recommendation=recommend(score, confidence, factors, regime, volatility, (support, resistance)),
+        plan=_plan(price, verdict, landscape),
+        flips=find_flips(
+            price, verdict.atr, action, lambda close: judge(with_next_bar(candles, close), landscape).score
+        ),
         factors=factors,
-        trend=trend,
-        volatility=volatility,
-        regime=regime,
-        sentiment=sentiment,
-        support=support,
-        resistance=resistance,
+        support=landscape.support,
+        resistance=landscape.resistance,
         order_blocks=[],
+        indicators={name: details.indicators[name] for name in USUAL},
+        details=details if detail == "full" else None,
+    )
+
+
+def _details(candles: Candles, verdict: Verdict) -> Details:
+    sigma = yang_zhang(candles)
+    return Details(
+        trend=verdict.trend,
+        volatility=read_volatility(candles, sigma, verdict.atr),
+        regime=read_regime(candles, sigma, WINDOW, verdict.atr, verdict.movement),
+        sentiment=read_sentiment(candles),
         indicators=indicator_snapshot(candles),
     )
 
 
-def average_true_range(candles: Candles, window: int = 14) -> float:
-    """ATR at the newest bar, quote asset (Wilder 1978)."""
-    unit = float(2.0 ** np.round(np.log2(candles.close[0])))
-    return float(talib.ATR(candles.high / unit, candles.low / unit, candles.close / unit, window)[-1]) * unit
+def _plan(price: float, verdict: Verdict, landscape: Landscape) -> TradePlan | None:
+    if action_for(verdict.score) == "HOLD" or verdict.atr <= 0:
+        return None
+    return trade_plan("long" if verdict.score > 5 else "short", price, verdict.atr, landscape.prices)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import talib
 
@@ -11,7 +13,7 @@ from crypto_mcp.analysis.rounding import clipped
 from crypto_mcp.analysis.score import Reading
 from crypto_mcp.analysis.sentiment import money_flow
 from crypto_mcp.analysis.trend import read_horizon
-from crypto_mcp.models.analysis import Level, TrendReading
+from crypto_mcp.models.analysis import TrendReading
 from crypto_mcp.models.candles import Candles
 
 HIGHER = 4
@@ -47,11 +49,11 @@ def structure_factor(
     return Reading("structure", middle, "ATR from the middle of the last swings", clipped(direction), text)
 
 
-def zones_factor(candles: Candles, support: list[Level], resistance: list[Level]) -> Reading:
+def zones_factor(candles: Candles, levels: Sequence[float]) -> Reading:
     """Near support is bullish, near resistance bearish; the bars' own extremes stand in where a side has no level."""
     close = float(candles.close[-1])
-    below = support[0].level if support else float(candles.low.min())
-    above = resistance[0].level if resistance else float(candles.high.max())
+    below = max((level for level in levels if level < close), default=float(candles.low.min()))
+    above = min((level for level in levels if level > close), default=float(candles.high.max()))
     place = (close - below) / (above - below) if above > below else 0.5
     words = f"{100 * place:.0f} % of the way from support {below:.6g} to resistance {above:.6g}"
     return Reading("zones", 100 * place, "%", clipped(1 - 2 * place), words)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import numpy as np
 import talib
@@ -61,37 +63,45 @@ def find_levels(candles: Candles, highs: SwingPoints, lows: SwingPoints, atr: fl
     A level that was a high counts as support once price is above it, and the other way round. Levels touched at
     least twice come before single swing points; at most three a side.
     """
-    at = np.concatenate((highs.at, lows.at))
-    prices = np.concatenate((highs.price, lows.price))
-    order = np.argsort(prices, kind="stable")
-    clusters = _clusters(prices[order], at[order], TOLERANCE_ATR * atr)
+    clusters = _clusters(highs, lows, TOLERANCE_ATR * atr)
     close = float(candles.close[-1])
-    levels = [_level(candles, price, touches, newest, close) for price, touches, newest in clusters]
-    return _nearest([x for x in levels if x.level < close]), _nearest([x for x in levels if x.level > close])
+    below = [cluster for cluster in reversed(clusters) if cluster.price < close]
+    above = [cluster for cluster in clusters if cluster.price > close]
+    return _shown(candles, below, close), _shown(candles, above, close)
 
 
-def _clusters(prices: Floats, at: Ints, width: float) -> list[tuple[float, int, int]]:
-    """(mean price, swings, newest bar) of each run of sorted prices that spans at most `width`."""
-    clusters = []
-    begin = 0
-    while begin < len(prices):
-        end = int(np.searchsorted(prices, prices[begin] + width, side="right"))
-        clusters.append((float(prices[begin:end].mean()), end - begin, int(at[begin:end].max())))
-        begin = end
+class Cluster(NamedTuple):
+    """Swing points at about one price, and the bar of the newest."""
+
+    price: float
+    touches: int
+    newest: int
+
+
+def _clusters(highs: SwingPoints, lows: SwingPoints, width: float) -> list[Cluster]:
+    """Runs of swing points, sorted by price, that span at most `width`; the cheapest first."""
+    points = sorted(zip(highs.price.tolist() + lows.price.tolist(), highs.at.tolist() + lows.at.tolist(), strict=True))
+    clusters: list[Cluster] = []
+    run: list[tuple[float, int]] = []
+    for point in [*points, (math.inf, 0)]:
+        if run and point[0] > run[0][0] + width:
+            mean = significant(sum(price for price, _ in run) / len(run))
+            clusters.append(Cluster(mean, len(run), max(at for _, at in run)))
+            run = []
+        run.append(point)
     return clusters
 
 
-def _level(candles: Candles, price: float, touches: int, newest: int, close: float) -> Level:
-    return Level(
-        level=significant(price),
-        touches=touches,
-        distance_percent=decimals(100 * (price / close - 1)),
-        last_touch=datetime.fromtimestamp(int(candles.open_time[newest]) / 1000, UTC),
-    )
-
-
-def _nearest(levels: list[Level]) -> list[Level]:
-    nearest = sorted(levels, key=lambda level: abs(level.distance_percent))
-    proven = [level for level in nearest if level.touches > 1]
-    single = [level for level in nearest if level.touches == 1]
-    return sorted((proven + single)[:SHOWN], key=lambda level: abs(level.distance_percent))
+def _shown(candles: Candles, nearest: list[Cluster], close: float) -> list[Level]:
+    """At most three, the proven before the single ones, nearest first."""
+    order = {cluster: rank for rank, cluster in enumerate(nearest)}
+    chosen = sorted(nearest, key=lambda cluster: (cluster.touches == 1, order[cluster]))[:SHOWN]
+    return [
+        Level(
+            level=cluster.price,
+            touches=cluster.touches,
+            distance_percent=decimals(100 * (cluster.price / close - 1)),
+            last_touch=datetime.fromtimestamp(int(candles.open_time[cluster.newest]) / 1000, UTC),
+        )
+        for cluster in sorted(chosen, key=lambda cluster: order[cluster])
+    ]

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crypto_mcp.analysis.rounding import decimals
-from crypto_mcp.models.analysis import (
-    Action,
-    Factor,
-    Level,
-    Recommendation,
-    Regime,
-    VolatilityReading,
-)
+from crypto_mcp.models.analysis import Action, AnalysisSummary, Factor, Level, VolatilityReading
 
 # Score from which an action holds, mirrored around 5.
 BUY_FROM, STRONG_FROM = 6.0, 7.5
@@ -27,27 +19,22 @@ def action_for(score: float) -> Action:
     return "HOLD"
 
 
-def recommend(
-    score: float,
-    confidence: float,
+def reasoning(
+    summary: AnalysisSummary,
     factors: Sequence[Factor],
-    regime: Regime,
     volatility: VolatilityReading,
-    levels: tuple[Sequence[Level], Sequence[Level]],
-) -> Recommendation:
-    """The action and its reasons: what speaks for it, what against, how wide price swings, where it turned before."""
+    support: Sequence[Level],
+    resistance: Sequence[Level],
+) -> str:
+    """What speaks for a rise, what for a fall, how wide price swings, where it turned before."""
     sentences = [
-        f"Score {score:.1f} of 10 in a {regime.energy} {regime.movement}.",
+        f"Score {summary.intelligent_score:.1f} of 10 in a {summary.energy} {summary.movement}.",
         _side("For a rise", [factor for factor in factors if factor.contribution > 0.05]),
         _side("For a fall", [factor for factor in factors if factor.contribution < -0.05]),
         f"A bar ranges {volatility.atr_percent:.2f} % on average.",
-        _bounds(*levels),
+        _bounds(support, resistance),
     ]
-    return Recommendation(
-        action=action_for(score),
-        confidence=decimals(confidence, 1),
-        reasoning=" ".join(sentence for sentence in sentences if sentence),
-    )
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _side(opening: str, factors: Sequence[Factor]) -> str:

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import talib
 
 from crypto_mcp.analysis.rounding import decimals
 from crypto_mcp.models.analysis import Energy, Movement, Regime
@@ -49,32 +48,24 @@ class MovementFeatures:
     widening: float
 
 
-def efficiency_ratio(close: Floats, window: int = EFFICIENCY_WINDOW) -> Floats:
-    """Net move over path walked, 0 to 1 (Kaufman 1995, Smarter Trading); NaN for the first `window` bars."""
-    log_price = np.log(close)
-    steps = np.abs(np.diff(log_price, prepend=np.nan))
-    path = talib.SUM(steps, window)
-    net = np.abs(talib.MOM(log_price, window))
-    walked = path > 1e-10
-    ratio = np.where(walked, net / np.where(walked, path, 1.0), 0.0)
-    ratio[:window] = np.nan
-    return np.asarray(np.minimum(ratio, 1.0), dtype=np.float64)
+def efficiency_ratio(log_price: Floats, window: int = EFFICIENCY_WINDOW) -> float:
+    """Net move over path walked in the last `window` bars, 0 to 1 (Kaufman 1995, Smarter Trading); 0 without moves."""
+    recent = log_price[-window - 1 :]
+    path = float(np.abs(recent[1:] - recent[:-1]).sum())
+    return min(1.0, abs(float(recent[-1] - recent[0])) / path) if path > 1e-10 else 0.0
 
 
-def variance_ratio(close: Floats, lag: int = VARIANCE_LAG, window: int = VARIANCE_WINDOW) -> Floats:
-    """Mean square of `lag`-bar returns over `lag` times that of one-bar returns, in the last `window` of each.
+def variance_ratio(log_price: Floats, lag: int = VARIANCE_LAG, window: int = VARIANCE_WINDOW) -> float:
+    """Mean square of the last `window` returns over `lag` bars, over `lag` times that of the last over one bar.
 
     1 for a random walk, more for moves that go on, less for moves that come back (Lo & MacKinlay 1988, Review of
-    Financial Studies 1(1), with overlapping returns and no drift taken off). NaN before bar `window + lag - 1`, 1
-    where price does not move.
+    Financial Studies 1(1), with overlapping returns and no drift taken off); 1 where price does not move.
     """
-    log_price = np.log(close)
-    single = np.diff(log_price, prepend=np.nan)
-    several = np.full(len(close), np.nan)
-    several[lag:] = log_price[lag:] - log_price[:-lag]
-    short, long = talib.SUM(single * single, window), talib.SUM(several * several, window)
-    moves = short > 1e-18
-    return np.asarray(np.where(moves | np.isnan(long), long / np.where(moves, short * lag, 1.0), 1.0), dtype=np.float64)
+    recent = log_price[-window - lag :]
+    single = recent[-window:] - recent[-window - 1 : -1]
+    several = recent[lag:] - recent[:-lag]
+    short = float(single @ single)
+    return float(several @ several) / (lag * short) if short > 1e-18 else 1.0
 
 
 def range_break(candles: Candles, atr: float) -> float:
@@ -88,12 +79,13 @@ def range_break(candles: Candles, atr: float) -> float:
 
 def movement_features(candles: Candles, atr: float, adx: float) -> MovementFeatures:
     """The figures at the newest bar, from the present ATR and ADX."""
-    ranges = candles.high - candles.low
-    usual = float(ranges[-50:].mean())
+    log_price = np.log(candles.close[-VARIANCE_WINDOW - VARIANCE_LAG :])
+    ranges = candles.high[-50:] - candles.low[-50:]
+    usual = float(ranges.mean())
     return MovementFeatures(
         adx=adx / 10,
-        efficiency=float(efficiency_ratio(candles.close)[-1]),
-        persistence=math.log(max(float(variance_ratio(candles.close)[-1]), 0.05)),
+        efficiency=efficiency_ratio(log_price),
+        persistence=math.log(max(variance_ratio(log_price), 0.05)),
         outside=min(abs(range_break(candles, atr)), 4.0),
         widening=math.log(max(float(ranges[-5:].mean()) / usual, 0.1)) if usual > 0 else 0.0,
     )
@@ -133,16 +125,16 @@ def _normal_cdf(z: float) -> float:
     return 0.5 * (1 + math.erf(z / math.sqrt(2)))
 
 
-def read_regime(candles: Candles, sigma: Floats, window: int, atr: float, adx: float) -> Regime:
-    """The regime at the newest bar, from `yang_zhang(candles, window)` and the present ATR and ADX."""
-    movement = movement_probabilities(movement_features(candles, atr, adx))
+def read_regime(candles: Candles, sigma: Floats, window: int, atr: float, movement: dict[Movement, float]) -> Regime:
+    """The regime at the newest bar, from `yang_zhang(candles, window)`, ATR and the movement probabilities."""
     energy = energy_probabilities(sigma, window)
+    log_price = np.log(candles.close)
     return Regime(
         movement=max(movement, key=lambda name: movement[name]),
         energy=max(energy, key=lambda name: energy[name]),
         movement_probabilities=movement,
         energy_probabilities=energy,
-        efficiency_ratio=decimals(efficiency_ratio(candles.close)[-1], 3),
-        variance_ratio=decimals(variance_ratio(candles.close)[-1], 3),
+        efficiency_ratio=decimals(efficiency_ratio(log_price), 3),
+        variance_ratio=decimals(variance_ratio(log_price), 3),
         range_break=decimals(range_break(candles, atr), 2),
     )

@@ -87,9 +87,10 @@ def weigh(readings: Sequence[Reading], weights: Mapping[str, float]) -> list[Fac
     return sorted(factors, key=lambda factor: -abs(factor.contribution))
 
 
-def total(factors: Sequence[Factor]) -> float:
+def score_of(readings: Sequence[Reading], weights: Mapping[str, float]) -> float:
     """The score, 0 to 10."""
-    return decimals(min(10.0, max(0.0, NEUTRAL + sum(factor.contribution for factor in factors))), 2)
+    moved = sum(SPAN * weights[reading.name] * reading.direction for reading in readings)
+    return decimals(min(10.0, max(0.0, NEUTRAL + moved)), 2)
 
 
 def agreement(factors: Sequence[Factor]) -> float:

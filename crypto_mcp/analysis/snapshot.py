@@ -8,6 +8,22 @@ import talib
 from crypto_mcp.analysis.rounding import last, significant
 from crypto_mcp.models.candles import Candles, Floats
 
+# Those that a summary shows.
+USUAL = (
+    "rsi_14",
+    "macd_histogram",
+    "ema_21",
+    "ema_50",
+    "ema_200",
+    "bb_upper",
+    "bb_lower",
+    "atr_14",
+    "adx_14",
+    "mfi_14",
+    "stoch_k",
+    "volume_ratio_20",
+)
+
 
 def indicator_snapshot(candles: Candles) -> dict[str, float | None]:
     """Name to value at the newest bar, prices in quote asset, standard parameters; None while history is too short.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -20,34 +22,43 @@ Swings = Literal["rising", "falling", "mixed"]
 _SWING_VALUE: dict[Swings, float] = {"rising": 1.0, "falling": -1.0, "mixed": 0.0}
 
 
-def slope_z(close: Floats, window: int) -> Floats:
-    """Regression slope of log price over `window` bars, in standard errors of a random walk without drift.
+def slope_z(log_price: Floats, window: int) -> float:
+    """Regression slope of the last `window` log prices, in standard errors of a random walk without drift.
 
     The usual t-statistic of a regression on time calls most random walks a trend, for its residuals are not
     independent. The slope of a walk with steps of standard deviation s has the variance
     s^2 * 6 (n^2 + 1) / (5 n (n^2 - 1)) (limit: Durlauf & Phillips 1988, Econometrica 56(6)); s is taken as the root
-    mean square of the window's returns, so the figure stays finite on a straight line. NaN for the first `window`
-    bars, 0 where price does not move.
+    mean square of the last `window` returns, so the figure stays finite on a straight line, and is 0 where price
+    does not move. Needs more than `window` prices.
     """
-    log_price = np.log(close)
-    returns = np.diff(log_price, prepend=np.nan)
-    step = np.sqrt(np.maximum(talib.SUM(returns * returns, window), 0.0) / window)
-    error = step * np.sqrt(6 * (window**2 + 1) / (5 * window * (window**2 - 1)))
-    slope = talib.LINEARREG_SLOPE(log_price, window)
-    slope[:window] = np.nan
-    still = step < 1e-10
-    return np.asarray(np.where(still, 0.0, slope / np.where(still, 1.0, error)), dtype=np.float64)
+    recent = log_price[-window - 1 :]
+    returns = recent[1:] - recent[:-1]
+    step = math.sqrt(float(returns @ returns) / window)
+    if step < 1e-10:
+        return 0.0
+    places = _centred(window)
+    slope = float(places @ recent[1:]) / (window * (window**2 - 1) / 12)
+    return slope / (step * math.sqrt(6 * (window**2 + 1) / (5 * window * (window**2 - 1))))
+
+
+@cache
+def _centred(window: int) -> Floats:
+    return np.arange(window, dtype=np.float64) - (window - 1) / 2
 
 
 def _averages_vote(close: float, fast: float, slow: float) -> float:
     """1 for price above fast above slow, -1 for the mirror image, a third for price and one of them only."""
-    return float(np.sign(close - fast) + np.sign(fast - slow) + np.sign(close - slow)) / 3
+    return (_sign(close - fast) + _sign(fast - slow) + _sign(close - slow)) / 3
+
+
+def _sign(value: float) -> int:
+    return int(value > 0) - int(value < 0)
 
 
 def read_horizon(close: Floats, window: int, fast: int, slow: int) -> TrendHorizon:
-    """The trend over the last `window` bars, of which there must be more than `window`."""
-    z = float(slope_z(close, window)[-1])
-    vote = _averages_vote(close[-1], talib.EMA(close, fast)[-1], talib.EMA(close, slow)[-1])
+    """The trend over the last `window` bars; there must be more of them, and no fewer than `slow`."""
+    z = slope_z(np.log(close[-window - 1 :]), window)
+    vote = _averages_vote(float(close[-1]), float(talib.EMA(close, fast)[-1]), float(talib.EMA(close, slow)[-1]))
     return TrendHorizon(
         bars=window,
         change_percent=decimals(100 * (close[-1] / close[-1 - window] - 1)),
@@ -68,7 +79,7 @@ def swing_direction(highs: Floats, lows: Floats) -> Swings:
     """Higher high and higher low of the last two swings: `rising`; both lower: `falling`."""
     if len(highs) < 2 or len(lows) < 2:
         return "mixed"
-    steps = np.sign(highs[-1] - highs[-2]), np.sign(lows[-1] - lows[-2])
+    steps = _sign(highs[-1] - highs[-2]), _sign(lows[-1] - lows[-2])
     if steps == (1, 1):
         return "rising"
     return "falling" if steps == (-1, -1) else "mixed"

@@ -57,6 +57,12 @@ def parkinson(candles: Candles, window: int = WINDOW) -> Floats:
     return np.asarray(np.sqrt(np.maximum(mean, 0.0) / (4 * math.log(2))), dtype=np.float64)
 
 
+def average_true_range(candles: Candles, window: int = 14) -> float:
+    """ATR at the newest bar, quote asset (Wilder 1978)."""
+    unit = float(2.0 ** np.round(np.log2(candles.close[0])))
+    return float(talib.ATR(candles.high / unit, candles.low / unit, candles.close / unit, window)[-1]) * unit
+
+
 def per_year(step: int) -> float:
     """Factor from the volatility of a bar of `step` milliseconds to that of a year of 365 days."""
     return math.sqrt(YEAR_MS / step)

@@ -16,6 +16,8 @@ Volatility = Literal["low", "moderate", "high", "extreme"]
 Mood = Literal["bearish", "slightly_bearish", "neutral", "slightly_bullish", "bullish"]
 Movement = Literal["trend", "range", "breakout"]
 Energy = Literal["calm", "normal", "wild"]
+Side = Literal["long", "short"]
+Detail = Literal["summary", "full"]
 Action = Literal["STRONG_BUY", "BUY", "HOLD", "SELL", "STRONG_SELL"]
 
 
@@ -25,6 +27,7 @@ class AnalyzeParams(Contract):
     symbol: SymbolName
     timeframe: Timeframe = Field(Timeframe.H1, description="Length of a bar.")
     bars: int = Field(500, ge=100, le=1000, description="Closed bars to look at.")
+    detail: Detail = Field("summary", description="`full` adds the readings behind the figures.")
 
 
 class Provenance(Contract):
@@ -49,6 +52,8 @@ class AnalysisSummary(Contract):
     confidence: float = Field(ge=0, le=100, description="How far the factors agree, 0 to 100.")
     intelligent_score: float = Field(ge=0, le=10, description="0 bearish, 5 neutral, 10 bullish.")
     sentiment: Mood
+    movement: Movement = Field(description="How price moves, the likeliest of three.")
+    energy: Energy = Field(description="How wildly, against its own history in these bars.")
 
 
 class TrendHorizon(Contract):
@@ -146,23 +151,57 @@ class Recommendation(Contract):
     reasoning: str
 
 
+class TradePlan(Contract):
+    """How the recommendation would be traded; prices in quote asset."""
+
+    side: Side
+    entry_low: float
+    entry_high: float
+    stop: float = Field(description="Behind the nearest structure that is 0.75 to 3 ATR away, else at 2 ATR.")
+    target_1: float = Field(description="As far from the last close as the stop. Confidence is about this one.")
+    target_2: float = Field(description="At the next structure 1.5 to 4 risks away, else at 2 risks.")
+    risk_percent: float = Field(description="From the last close to the stop.")
+    reward_risk: float = Field(description="Way to target 2 over way to the stop.")
+    invalidation: str
+    valid_for_bars: int = Field(description="Look again after so many bars at the latest.")
+
+
+class Flip(Contract):
+    """A close of the next bar that would change the action."""
+
+    action: Action
+    price: float
+    distance_percent: float = Field(description="From the last close; negative below it.")
+
+
+class Details(Contract):
+    """The readings behind the figures."""
+
+    trend: TrendReading
+    volatility: VolatilityReading
+    regime: Regime
+    sentiment: Sentiment
+    indicators: dict[str, float | None] = Field(
+        description="Last value of each indicator; null where history is too short."
+    )
+
+
 class Assessment(Contract):
     """What the bars alone say: an analysis without its symbol, clock and source."""
 
     price: float = Field(description="Close of the last closed bar, quote asset.")
     analysis: AnalysisSummary
     recommendation: Recommendation
+    plan: TradePlan | None = Field(description="Absent for HOLD.")
+    flips: list[Flip] = Field(description="What would change the action, nearest first, within 2.5 ATR.")
     factors: list[Factor] = Field(description="intelligent_score is 5 plus their contributions.")
-    trend: TrendReading
-    volatility: VolatilityReading
-    regime: Regime
-    sentiment: Sentiment
     support: list[Level] = Field(description="Below the price, nearest first.")
     resistance: list[Level] = Field(description="Above the price, nearest first.")
     order_blocks: list[OrderBlock]
     indicators: dict[str, float | None] = Field(
-        description="Last value of each indicator; null where history is too short."
+        description="Last value of the usual indicators; null where history is too short."
     )
+    details: Details | None = Field(None, description="Only with `detail` full.")
 
 
 class Header(Contract):

@@ -44,7 +44,7 @@ NASTY = {
 @pytest.mark.parametrize("name", NASTY)
 def test_every_market_gives_finite_figures_within_their_bounds(name: str) -> None:
     """The models bound each figure; what is left to show is that JSON holds no NaN and no infinity."""
-    result = assess(NASTY[name])
+    result = assess(NASTY[name], detail="full")
     written = json.loads(result.model_dump_json())
     assert all(math.isfinite(x) for x in numbers(written))
     assert result.price == NASTY[name].close[-1]
@@ -83,20 +83,23 @@ def test_a_market_that_does_not_move_is_a_hold() -> None:
 def test_the_unit_of_price_changes_no_verdict(exponent: int) -> None:
     """Scaling by a power of two is exact, so everything without a price in it must stay the same."""
     candles = random_walk(300, seed=6)
-    here, there = assess(candles), assess(scaled(candles, 2.0**exponent))
+    here, there = assess(candles, detail="full"), assess(scaled(candles, 2.0**exponent), detail="full")
     assert there.analysis == here.analysis
-    assert there.regime == here.regime
-    assert there.trend == here.trend
+    assert there.details.regime == here.details.regime
+    assert there.details.trend == here.details.trend
+    assert [(flip.action, flip.distance_percent) for flip in there.flips] == [
+        (flip.action, flip.distance_percent) for flip in here.flips
+    ]
     moved = [factor.contribution for factor in here.factors]
     assert [factor.contribution for factor in there.factors] == pytest.approx(moved, abs=0.01)  # levels are rounded
     assert [level.touches for level in there.support] == [level.touches for level in here.support]
 
 
 def test_the_reasoning_names_the_figures() -> None:
-    result = assess(random_walk(300, seed=7, drift=0.002))
+    result = assess(random_walk(300, seed=7, drift=0.002), detail="full")
     text = result.recommendation.reasoning
     assert f"Score {result.analysis.intelligent_score:.1f}" in text
-    assert f"{result.volatility.atr_percent:.2f} %" in text
+    assert f"{result.details.volatility.atr_percent:.2f} %" in text
     assert result.factors[0].reading in text
 
 

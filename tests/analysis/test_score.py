@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crypto_mcp.analysis.score import WEIGHTS, Reading, blended_weights, total, weigh
+from crypto_mcp.analysis.score import WEIGHTS, Reading, blended_weights, score_of, weigh
 
 NAMES = tuple(WEIGHTS["trend"])
 directions = st.lists(st.floats(-1, 1), min_size=len(NAMES), max_size=len(NAMES))
@@ -36,16 +36,17 @@ def test_weights_are_mixed_by_the_probability_of_each_movement() -> None:
 
 @given(values=directions, trend=st.floats(0, 0.6), span=st.floats(0, 0.4))
 def test_score_lies_in_bounds_and_is_five_plus_contributions(values: list[float], trend: float, span: float) -> None:
-    factors = weigh(readings(values), blended_weights(shares(trend, span)))
-    assert 0 <= total(factors) <= 10
-    assert total(factors) == pytest.approx(5 + sum(f.contribution for f in factors), abs=0.02)
+    weights = blended_weights(shares(trend, span))
+    factors, score = weigh(readings(values), weights), score_of(readings(values), weights)
+    assert 0 <= score <= 10
+    assert score == pytest.approx(5 + sum(f.contribution for f in factors), abs=0.02)
 
 
 def test_extremes_reach_zero_and_ten() -> None:
     weights = blended_weights(shares(0.3, 0.1))
-    assert total(weigh(readings([1.0] * len(NAMES)), weights)) == pytest.approx(10, abs=0.02)
-    assert total(weigh(readings([-1.0] * len(NAMES)), weights)) == pytest.approx(0, abs=0.02)
-    assert total(weigh(readings([0.0] * len(NAMES)), weights)) == 5
+    assert score_of(readings([1.0] * len(NAMES)), weights) == pytest.approx(10, abs=0.02)
+    assert score_of(readings([-1.0] * len(NAMES)), weights) == pytest.approx(0, abs=0.02)
+    assert score_of(readings([0.0] * len(NAMES)), weights) == 5
 
 
 def test_the_largest_contribution_comes_first() -> None:
@@ -58,5 +59,5 @@ def test_a_range_is_faded_and_a_trend_followed() -> None:
     """Price at resistance in an uptrend: the same readings are bullish in a trend and bearish in a range."""
     values = dict.fromkeys(NAMES, 0.4) | {"zones": -1.0}
     told = readings([values[name] for name in NAMES])
-    assert total(weigh(told, WEIGHTS["trend"])) > 6
-    assert total(weigh(told, WEIGHTS["range"])) < 5
+    assert score_of(told, WEIGHTS["trend"]) > 6
+    assert score_of(told, WEIGHTS["range"]) < 5

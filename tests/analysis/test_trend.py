@@ -12,7 +12,7 @@ from crypto_mcp.analysis.trend import slope_z, swing_direction, trend_class
 
 def test_slope_z_of_random_walks_is_standard_normal() -> None:
     """The share beyond two standard errors is near 5 %: an ordinary t-statistic would call most walks a trend."""
-    z = np.array([slope_z(random_walk(60, seed=seed).close, 50)[-1] for seed in range(1500)])
+    z = np.array([slope_z(np.log(random_walk(60, seed=seed).close), 50) for seed in range(1500)])
     assert z.mean() == pytest.approx(0, abs=0.1)
     assert z.std() == pytest.approx(1, abs=0.08)
     assert np.mean(np.abs(z) > 2) == pytest.approx(0.05, abs=0.02)
@@ -20,18 +20,17 @@ def test_slope_z_of_random_walks_is_standard_normal() -> None:
 
 def test_slope_z_of_a_straight_line_and_of_none() -> None:
     n = 20
-    line = slope_z(np.exp(0.01 * np.arange(60)), n)[-1]
+    line = slope_z(0.01 * np.arange(60), n)
     assert line == pytest.approx(1 / np.sqrt(6 * (n**2 + 1) / (5 * n * (n**2 - 1))))
-    assert slope_z(np.full(60, 3.0), n)[-1] == 0
+    assert slope_z(np.full(60, 3.0), n) == 0
 
 
-def test_slope_z_does_not_look_ahead() -> None:
-    close = random_walk(150, seed=1).close
-    whole = slope_z(close, 50)
-    for k in (1, 50, 51, 100, 149):
-        np.testing.assert_array_equal(slope_z(close[:k], 50), whole[:k])
-    assert np.isnan(whole[:50]).all()
-    assert np.isfinite(whole[50:]).all()
+def test_slope_is_that_of_a_least_squares_line() -> None:
+    log_price, n = np.log(random_walk(150, seed=1).close), 50
+    slope = np.polyfit(np.arange(n), log_price[-n:], 1)[0]
+    step = np.sqrt(np.mean(np.diff(log_price[-n - 1 :]) ** 2))
+    error = step * np.sqrt(6 * (n**2 + 1) / (5 * n * (n**2 - 1)))
+    assert slope_z(log_price, n) == pytest.approx(slope / error)
 
 
 @pytest.mark.parametrize(
@@ -61,8 +60,8 @@ def test_order_of_swings() -> None:
 def test_a_falling_market_reads_as_the_mirror_of_a_rising_one() -> None:
     """Closes, highs and lows reciprocal: every direction changes its sign."""
     steps = np.random.default_rng(2).normal(0.001, 0.01, 300)
-    there = assess(from_closes(np.exp(np.cumsum(steps)), seed=1)).trend
-    back = assess(from_closes(np.exp(-np.cumsum(steps)), seed=1)).trend
+    there = assess(from_closes(np.exp(np.cumsum(steps)), seed=1), detail="full").details.trend
+    back = assess(from_closes(np.exp(-np.cumsum(steps)), seed=1), detail="full").details.trend
     for a, b in zip(there.horizons, back.horizons, strict=True):
         assert a.direction == pytest.approx(-b.direction, abs=0.01)
         assert a.slope_z == pytest.approx(-b.slope_z, abs=0.02)
@@ -71,7 +70,7 @@ def test_a_falling_market_reads_as_the_mirror_of_a_rising_one() -> None:
 def test_horizons_may_disagree() -> None:
     """A long rise with a sharp fall at the end: long up, short down."""
     closes = np.exp(np.concatenate((0.01 * np.arange(300), 3.0 - 0.02 * np.arange(20))))
-    trend = assess(from_closes(closes)).trend
+    trend = assess(from_closes(closes), detail="full").details.trend
     short, _, long = trend.horizons
     assert short.direction < -0.5
     assert long.direction > 0.2

@@ -92,6 +92,6 @@ def test_the_class_follows_the_last_bars() -> None:
 
 def test_figures_are_annual_percent() -> None:
     candles = random_walk(500, seed=5, sigma=0.01)
-    reading = assess(candles).volatility
+    reading = assess(candles, detail="full").details.volatility
     assert reading.annual_percent == pytest.approx(100 * yang_zhang(candles)[-1] * math.sqrt(8760), rel=1e-3)
     assert reading.atr_percent == pytest.approx(100 * reading.atr / candles.close[-1], rel=1e-3)

@@ -22,9 +22,9 @@ sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / 
 
 from walks import from_closes  # noqa: E402 - found by the line above
 
-from crypto_mcp.analysis.assess import average_true_range  # noqa: E402
 from crypto_mcp.analysis.regime import FEATURES, MOVEMENTS, MovementFeatures, movement_features  # noqa: E402
 from crypto_mcp.analysis.trend import movement  # noqa: E402
+from crypto_mcp.analysis.volatility import average_true_range  # noqa: E402
 from crypto_mcp.models.candles import Candles, Floats  # noqa: E402
 
 BARS = 200

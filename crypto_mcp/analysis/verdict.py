@@ -1,0 +1,74 @@
+"""What decides: the factors and the score at the newest bar, against what the past left behind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from crypto_mcp.analysis import factors as read
+from crypto_mcp.analysis.levels import SwingPoints, find_levels, swing_points
+from crypto_mcp.analysis.regime import movement_features, movement_probabilities
+from crypto_mcp.analysis.score import Reading, blended_weights, score_of
+from crypto_mcp.analysis.trend import read_trend, swing_direction
+from crypto_mcp.analysis.volatility import average_true_range
+from crypto_mcp.models.analysis import Level, Movement, TrendReading
+from crypto_mcp.models.candles import Candles
+
+
+@dataclass(frozen=True, slots=True)
+class Landscape:
+    """Swings and levels of the past. They hold for the next bar too, whatever its close."""
+
+    highs: SwingPoints
+    lows: SwingPoints
+    support: list[Level]
+    resistance: list[Level]
+
+    @property
+    def prices(self) -> list[float]:
+        """Where price turned before."""
+        return [level.level for level in (*self.support, *self.resistance)]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The score with all that it is made of.
+
+    Attributes:
+        atr: average true range of 14 bars, quote asset.
+        movement: probability of trend, range and breakout.
+        readings: one a factor.
+        weights: share of each factor by name.
+        score: 0 to 10.
+    """
+
+    atr: float
+    trend: TrendReading
+    movement: dict[Movement, float]
+    readings: list[Reading]
+    weights: dict[str, float]
+    score: float
+
+
+def survey(candles: Candles) -> Landscape:
+    """The landscape as known at the newest bar."""
+    highs, lows = swing_points(candles)
+    return Landscape(highs, lows, *find_levels(candles, highs, lows, average_true_range(candles)))
+
+
+def judge(candles: Candles, landscape: Landscape) -> Verdict:
+    """The score at the newest bar in a landscape known by then."""
+    highs, lows = landscape.highs, landscape.lows
+    atr = average_true_range(candles)
+    trend = read_trend(candles, swing_direction(highs.price, lows.price))
+    movement = movement_probabilities(movement_features(candles, atr, trend.adx))
+    readings = [
+        read.trend_factor(trend),
+        read.structure_factor(candles, trend, highs, lows, atr),
+        read.zones_factor(candles, landscape.prices),
+        read.momentum_factor(candles, atr),
+        read.volume_factor(candles),
+        read.volatility_factor(candles, atr),
+        read.higher_timeframe_factor(candles),
+    ]
+    weights = blended_weights(movement)
+    return Verdict(atr, trend, movement, readings, weights, score_of(readings, weights))
