@@ -67,3 +67,8 @@ def idempotency(client: str, key: str) -> str:
 def front(name: str) -> str:
     """Channel on which a front end hears of the jobs it waits for."""
     return f"front:{name}"
+
+
+def leader(name: str) -> str:
+    """String with a TTL: who leads, and the fencing token."""
+    return f"leader:{name}"

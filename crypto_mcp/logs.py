@@ -1,0 +1,55 @@
+"""Structured logs on standard error: JSON lines for machines, colours for a terminal.
+
+Every line carries what is bound to the context: request id, job id, worker, trace. Arguments and results are never
+logged; arq would log both, so its loggers are raised above that.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+
+if TYPE_CHECKING:
+    from crypto_mcp.settings import LogSettings
+
+_TALKATIVE = ("arq.worker", "arq.jobs", "arq.connections", "httpx2", "httpcore2", "pymongo", "mcp", "uvicorn.access")
+
+
+def configure(settings: LogSettings) -> None:
+    """Sets up structlog, and the standard library's logging to come out the same way."""
+    level = logging.getLevelNamesMapping()[settings.level]
+    as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    rendering: list[structlog.typing.Processor] = (
+        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_json)]
+        if as_json
+        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+    )
+    structlog.configure(
+        processors=[*shared, *rendering],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _json(event: Any, default: Any = str, **_: Any) -> str:
+    return orjson.dumps(event, default=default).decode()

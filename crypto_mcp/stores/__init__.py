@@ -1,0 +1,1 @@
+"""What is kept: MongoDB, PostgreSQL and the cache, one module each."""

@@ -1,0 +1,1 @@
+"""The database schema, step by step. A step that was released is never edited."""

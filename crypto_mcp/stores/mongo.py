@@ -1,0 +1,133 @@
+"""Results in MongoDB. The only module that knows motor, whose successor is PyMongo's own async client.
+
+A result is one document in its kind's collection: the fields of the result, at the top level, and beside them
+
+    job_id       the job that made it; unique, so that a repeated job writes onto itself
+    cache_key    the cached key that answers with it
+    created_at   when it was first written; the TTL index counts from here
+    ttl          when it stops being a fresh answer
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from motor.motor_asyncio import AsyncIOMotorClient
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.errors import PyMongoError
+
+from crypto_mcp.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from crypto_mcp.catalogue import JobKind
+    from crypto_mcp.settings import MongoSettings
+
+_WEEK = 7 * 24 * 3600
+
+_OF_EVERY_RESULT = [
+    IndexModel([("created_at", ASCENDING)], name="created_at_1", expireAfterSeconds=_WEEK),
+    IndexModel([("job_id", ASCENDING)], name="job_id_1", unique=True),
+    IndexModel([("cache_key", ASCENDING), ("created_at", DESCENDING)], name="cache_key_1_created_at_-1"),
+]
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "analyses": [
+        IndexModel([("symbol", ASCENDING), ("timestamp", DESCENDING)], name="symbol_1_timestamp_-1"),
+        IndexModel([("analysis.confidence", DESCENDING)], name="analysis.confidence_-1"),
+        *_OF_EVERY_RESULT,
+    ],
+}
+"""Indexes by collection; a collection without an entry gets those of every result."""
+
+_BOOKKEEPING = ("_id", "job_id", "cache_key", "created_at", "ttl")
+
+
+class MongoStore:
+    """Reads and writes results. Every method raises `StoreUnavailable` when MongoDB does not answer."""
+
+    def __init__(self, settings: MongoSettings) -> None:
+        self._client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+            settings.url.get_secret_value(),
+            serverSelectionTimeoutMS=int(settings.timeout * 1000),
+            connectTimeoutMS=int(settings.timeout * 1000),
+            socketTimeoutMS=int(settings.timeout * 1000),
+            tz_aware=True,
+            appname="crypto-mcp",
+        )
+        self._database = self._client[settings.database]
+        self._indexed: set[str] = set()
+
+    async def ensure_indexes(self, *collections: str) -> None:
+        """Creates what is missing of the indexes of these collections, of all that are declared by default."""
+        for name in collections or tuple(INDEXES):
+            if name not in self._indexed:
+                try:
+                    await self._database[name].create_indexes(INDEXES.get(name, _OF_EVERY_RESULT))
+                except PyMongoError as error:
+                    raise _unavailable(error) from error
+                self._indexed.add(name)
+
+    async def save_result(self, kind: JobKind[Any, Any], job_id: str, cache_key: str, result: BaseModel) -> None:
+        """Writes a job's result; writing it again changes nothing but the result itself."""
+        collection = _collection(kind)
+        now = datetime.now(UTC)
+        document = result.model_dump() | {
+            "cache_key": cache_key,
+            "ttl": now + timedelta(seconds=kind.cache.seconds(result) if kind.cache else 0),
+        }
+        await self.ensure_indexes(collection)
+        try:
+            await self._database[collection].update_one(
+                {"job_id": job_id}, {"$set": document, "$setOnInsert": {"created_at": now}}, upsert=True
+            )
+        except PyMongoError as error:
+            raise _unavailable(error) from error
+
+    async def find_result(self, kind: JobKind[Any, Any], cache_key: str, newer_than: datetime) -> BaseModel | None:
+        """The newest result that answers a cached key and was written after `newer_than`, if it is still fresh."""
+        return await self._newest(
+            kind, {"cache_key": cache_key, "created_at": {"$gt": newer_than}, "ttl": {"$gt": datetime.now(UTC)}}
+        )
+
+    async def result_of_job(self, kind: JobKind[Any, Any], job_id: str) -> BaseModel | None:
+        """The result a job wrote, however old."""
+        return await self._newest(kind, {"job_id": job_id})
+
+    async def ping(self) -> None:
+        """Returns if MongoDB answers."""
+        try:
+            await self._client.admin.command("ping")
+        except PyMongoError as error:
+            raise _unavailable(error) from error
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        self._client.close()
+
+    async def _newest(self, kind: JobKind[Any, Any], query: dict[str, Any]) -> BaseModel | None:
+        try:
+            document = await self._database[_collection(kind)].find_one(query, sort=[("created_at", DESCENDING)])
+        except PyMongoError as error:
+            raise _unavailable(error) from error
+        if document is None:
+            return None
+        for name in _BOOKKEEPING:
+            document.pop(name, None)
+        return kind.result.model_validate(document)  # type: ignore[no-any-return]
+
+
+def _collection(kind: JobKind[Any, Any]) -> str:
+    if kind.cache is None or kind.cache.collection is None:
+        raise ValueError(f"{kind.name} keeps no results in MongoDB")
+    return kind.cache.collection
+
+
+def _unavailable(error: PyMongoError) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"MongoDB does not answer ({type(error).__name__})",
+        hint="The job is repeated by itself; `crypto-mcp doctor` says what is wrong.",
+        retry_after=2,
+    )

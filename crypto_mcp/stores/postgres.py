@@ -1,0 +1,100 @@
+"""PostgreSQL: tool logs and workflow executions, and the migrations that make their tables."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from crypto_mcp.errors import CryptoMcpError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from crypto_mcp.settings import PostgresSettings
+
+_LOCK = 0x63727970  # any constant: one migration at a time, whoever starts first
+
+
+class MigrationChanged(CryptoMcpError):
+    """A migration that was applied has another text now."""
+
+    code = "migration_changed"
+
+
+class PostgresStore:
+    """A pool, opened when first used. Every method raises `StoreUnavailable` when PostgreSQL does not answer."""
+
+    def __init__(self, settings: PostgresSettings) -> None:
+        self._settings = settings
+        self._pool: asyncpg.Pool | None = None
+        self._opening = asyncio.Lock()
+
+    async def ping(self) -> None:
+        """Returns if PostgreSQL answers."""
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                await (await self._connected()).execute("SELECT 1")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise _unavailable(error) from error
+
+    async def migrate(self) -> list[str]:
+        """Applies missing migrations in order; their names. `MigrationChanged` if an applied one was edited."""
+        applied = []
+        try:
+            pool = await self._connected()
+            async with pool.acquire() as connection, connection.transaction():
+                await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+                await connection.execute(
+                    "CREATE TABLE IF NOT EXISTS schema_migrations "
+                    "(name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+                )
+                known = dict(await connection.fetch("SELECT name, sha256 FROM schema_migrations"))
+                for name, text in migrations():
+                    digest = hashlib.sha256(text.encode()).hexdigest()
+                    if name not in known:
+                        await connection.execute(text)
+                        await connection.execute("INSERT INTO schema_migrations VALUES ($1, $2)", name, digest)
+                        applied.append(name)
+                    elif known[name] != digest:
+                        raise MigrationChanged(
+                            f"migration {name} was changed after it had been applied",
+                            hint="Restore its text and put the change into a new migration.",
+                        )
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            raise _unavailable(error) from error
+        return applied
+
+    async def close(self) -> None:
+        """Closes the pool."""
+        if self._pool is not None:
+            await self._pool.close()
+            self._pool = None
+
+    async def _connected(self) -> asyncpg.Pool:
+        async with self._opening:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._settings.url.get_secret_value(),
+                    min_size=0,
+                    max_size=4,
+                    timeout=self._settings.timeout,
+                    command_timeout=self._settings.timeout,
+                )
+            return self._pool
+
+
+def migrations() -> list[tuple[str, str]]:
+    """Name and text of every migration, in order."""
+    folder = files("crypto_mcp.stores.migrations")
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".sql"))
+    return [(name, folder.joinpath(name).read_text()) for name in names]
+
+
+def _unavailable(error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"PostgreSQL does not answer ({type(error).__name__})",
+        hint="`crypto-mcp doctor` says what is wrong.",
+        retry_after=2,
+    )

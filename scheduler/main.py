@@ -1,0 +1,60 @@
+"""The scheduler process: one leads and does what happens by the clock, the others stand by."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from typing import TYPE_CHECKING
+
+import structlog
+import uvloop
+
+from crypto_mcp.errors import StoreUnavailable
+from crypto_mcp.jobs.connection import connect
+from crypto_mcp.jobs.leases import return_orphans
+from crypto_mcp.jobs.scripting import Scripts
+from scheduler.leader import Leadership
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from crypto_mcp.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT."""
+    uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    redis = connect(settings.redis.queue_url, settings.redis)
+    scripts = Scripts(redis)
+    leadership = Leadership(scripts)
+    was_leading = False
+    while not stop.is_set():
+        try:
+            if await leadership.claim():
+                await _duties(redis, scripts, settings)
+        except StoreUnavailable as error:
+            log.warning("waiting for Redis", error=error.message)
+        if leadership.leading != was_leading:
+            was_leading = leadership.leading
+            log.info("leads" if was_leading else "stands by", token=leadership.token)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(settings.queue.look_every):
+                await stop.wait()
+    with contextlib.suppress(StoreUnavailable):
+        await leadership.resign()
+    await redis.aclose()
+
+
+async def _duties(redis: Redis, scripts: Scripts, settings: Settings) -> None:
+    """What the leader does at every turn."""
+    for worker, jobs in (await return_orphans(redis, scripts, settings.queue)).items():
+        log.warning("returned the jobs of a dead worker", dead=worker, jobs=jobs)
