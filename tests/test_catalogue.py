@@ -1,0 +1,67 @@
+"""A job kind is declared once, and everything else follows from it."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import BaseModel
+
+from crypto_mcp.catalogue import CATALOGUE, LISTS, CacheRule, Catalogue, JobKind
+from crypto_mcp.errors import UnknownKind
+from workers.handlers import load
+
+
+class Nothing(BaseModel):
+    """No parameters, no result."""
+
+
+def kind(name: str = "nothing") -> JobKind[Nothing, Nothing]:
+    return JobKind(
+        name, "analysis:queue", Nothing, Nothing, "workers.analysis:analyze_crypto", "Nothing", "Does nothing"
+    )
+
+
+@pytest.mark.parametrize("declared", list(CATALOGUE), ids=lambda k: k.name)
+def test_every_kind_keeps_its_own_promises(declared: JobKind[BaseModel, BaseModel]) -> None:
+    """Its example fits its parameters, its list exists, its handler can be loaded, people are told what it does."""
+    params = declared.params.model_validate(dict(declared.example))
+    assert declared.list in LISTS
+    assert load(declared)
+    assert declared.title
+    assert len(declared.summary) > 20
+    if declared.cache is not None:
+        assert declared.cache.key(params)
+
+
+@pytest.mark.parametrize("declared", list(CATALOGUE), ids=lambda k: k.name)
+def test_every_field_of_the_parameters_is_described(declared: JobKind[BaseModel, BaseModel]) -> None:
+    for name, field in declared.params.model_fields.items():
+        assert field.description, f"{declared.name}.{name}"
+
+
+def test_the_specified_cached_key_is_the_default_answer() -> None:
+    analyze = CATALOGUE["analyze_crypto"]
+    assert analyze.cache is not None
+    assert analyze.cache.key(analyze.params(symbol="btc")) == "analysis:BTCUSDT:1h"
+    assert analyze.cache.key(analyze.params(symbol="btc", bars=300)) != "analysis:BTCUSDT:1h"
+    assert analyze.cache.ttl == 300
+
+
+def test_an_unknown_kind_is_told_the_nearest_name() -> None:
+    with pytest.raises(UnknownKind) as caught:
+        CATALOGUE["analyse_crypto"]
+    assert "analyze_crypto" in caught.value.hint
+
+
+def test_two_kinds_cannot_share_a_name() -> None:
+    with pytest.raises(ValueError, match="one name"):
+        Catalogue((kind(), kind()))
+
+
+def test_a_result_that_is_out_of_date_is_not_cached() -> None:
+    rule: CacheRule[Nothing, Nothing] = CacheRule(key=lambda _: "key", ttl=300, good_for=lambda _: -5.0)
+    assert rule.seconds(Nothing()) == 0
+
+
+def test_a_handler_that_is_no_coroutine_stops_the_worker_at_its_start() -> None:
+    with pytest.raises(TypeError, match="no coroutine"):
+        load(JobKind("bad", "analysis:queue", Nothing, Nothing, "json:dumps", "Bad", "Bad"))
