@@ -42,7 +42,7 @@ INDEXES: dict[str, list[IndexModel]] = {
 }
 """Indexes by collection; a collection without an entry gets those of every result."""
 
-_BOOKKEEPING = ("_id", "job_id", "cache_key", "created_at", "ttl")
+_BOOKKEEPING = frozenset({"_id", "job_id", "cache_key", "created_at", "ttl"})
 
 
 class MongoStore:
@@ -86,15 +86,18 @@ class MongoStore:
         except PyMongoError as error:
             raise _unavailable(error) from error
 
-    async def find_result(self, kind: JobKind[Any, Any], cache_key: str, newer_than: datetime) -> BaseModel | None:
-        """The newest result that answers a cached key and was written after `newer_than`, if it is still fresh."""
-        return await self._newest(
-            kind, {"cache_key": cache_key, "created_at": {"$gt": newer_than}, "ttl": {"$gt": datetime.now(UTC)}}
-        )
+    async def find_result(self, kind: JobKind[Any, Any], cache_key: str) -> tuple[BaseModel, float] | None:
+        """The newest result that answers a cached key and for how many seconds more, if it is still fresh."""
+        document = await self._newest(kind, {"cache_key": cache_key, "ttl": {"$gt": datetime.now(UTC)}})
+        if document is None:
+            return None
+        left = (document["ttl"] - datetime.now(UTC)).total_seconds()
+        return _result(kind, document), left
 
     async def result_of_job(self, kind: JobKind[Any, Any], job_id: str) -> BaseModel | None:
         """The result a job wrote, however old."""
-        return await self._newest(kind, {"job_id": job_id})
+        document = await self._newest(kind, {"job_id": job_id})
+        return None if document is None else _result(kind, document)
 
     async def ping(self) -> None:
         """Returns if MongoDB answers."""
@@ -107,16 +110,16 @@ class MongoStore:
         """Closes the connections."""
         self._client.close()
 
-    async def _newest(self, kind: JobKind[Any, Any], query: dict[str, Any]) -> BaseModel | None:
+    async def _newest(self, kind: JobKind[Any, Any], query: dict[str, Any]) -> dict[str, Any] | None:
         try:
-            document = await self._database[_collection(kind)].find_one(query, sort=[("created_at", DESCENDING)])
+            return await self._database[_collection(kind)].find_one(query, sort=[("created_at", DESCENDING)])
         except PyMongoError as error:
             raise _unavailable(error) from error
-        if document is None:
-            return None
-        for name in _BOOKKEEPING:
-            document.pop(name, None)
-        return kind.result.model_validate(document)  # type: ignore[no-any-return]
+
+
+def _result(kind: JobKind[Any, Any], document: dict[str, Any]) -> BaseModel:
+    fields = {name: value for name, value in document.items() if name not in _BOOKKEEPING}
+    return kind.result.model_validate(fields)  # type: ignore[no-any-return]
 
 
 def _collection(kind: JobKind[Any, Any]) -> str:
