@@ -113,6 +113,13 @@ class JobClient:
             raise unknown_job(job_id)
         return record, found
 
+    async def watch(self, job_id: str, watcher: str) -> JobState:
+        """Tells a channel of each change of the job from now on; the job's state. `UnknownJob` if there is none."""
+        state = (await self._insist("watch", (), (job_id, watcher))).decode()
+        if state == "unknown":
+            raise unknown_job(job_id)
+        return JobState(state)
+
     async def cancel(self, job_id: str) -> JobRecord:
         """Takes a waiting job from its list, or tells the worker that runs it to stop; the job as it then stands."""
         outcome = await self._insist("cancel", (), (job_id, self._settings.record_ttl))
