@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from crypto_mcp.analysis.confidence import confidence
 from crypto_mcp.analysis.flips import find_flips, with_next_bar
 from crypto_mcp.analysis.plan import trade_plan
-from crypto_mcp.analysis.recommendation import action_for, reasoning
+from crypto_mcp.analysis.recommendation import reasoning
 from crypto_mcp.analysis.regime import read_regime
-from crypto_mcp.analysis.score import agreement, weigh
+from crypto_mcp.analysis.score import action_for, weigh
 from crypto_mcp.analysis.sentiment import mood, read_sentiment
 from crypto_mcp.analysis.snapshot import USUAL, indicator_snapshot
 from crypto_mcp.analysis.trend import trend_class
@@ -47,11 +48,10 @@ def assess(candles: Candles, *, detail: Detail = "summary") -> Assessment:
     verdict = judge(candles, landscape)
     factors = weigh(verdict.readings, verdict.weights)
     details = _details(candles, verdict)
-    confidence = 100 * agreement(factors) * min(1.0, abs(verdict.score - 5) / 2.5)
     summary = AnalysisSummary(
         trend=trend_class(verdict.trend.value),
         volatility=volatility_class(details.volatility.percentile, details.volatility.annual_percent),
-        confidence=round(confidence, 1),
+        confidence=confidence(details.regime.movement, verdict.score),
         intelligent_score=verdict.score,
         sentiment=mood(details.sentiment.value),
         movement=details.regime.movement,

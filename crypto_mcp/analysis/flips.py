@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from crypto_mcp.analysis.recommendation import action_for
 from crypto_mcp.analysis.rounding import decimals, significant
+from crypto_mcp.analysis.score import action_for
 from crypto_mcp.models.analysis import Action, Flip
 from crypto_mcp.models.candles import Candles
 

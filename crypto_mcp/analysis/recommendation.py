@@ -1,22 +1,12 @@
-"""From score to action, in plain sentences that name the figures."""
+"""The reasons of a recommendation, in plain sentences that name the figures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from crypto_mcp.models.analysis import Action, AnalysisSummary, Factor, Level, VolatilityReading
-
-# Score from which an action holds, mirrored around 5.
-BUY_FROM, STRONG_FROM = 6.0, 7.5
-
-
-def action_for(score: float) -> Action:
-    """`BUY` from 6, `STRONG_BUY` from 7.5, `SELL` up to 4, `STRONG_SELL` up to 2.5, else `HOLD`."""
-    if score >= BUY_FROM:
-        return "STRONG_BUY" if score >= STRONG_FROM else "BUY"
-    if score <= 10 - BUY_FROM:
-        return "STRONG_SELL" if score <= 10 - STRONG_FROM else "SELL"
-    return "HOLD"
+from crypto_mcp.analysis.confidence import table
+from crypto_mcp.analysis.score import action_for
+from crypto_mcp.models.analysis import AnalysisSummary, Factor, Level, VolatilityReading
 
 
 def reasoning(
@@ -33,6 +23,7 @@ def reasoning(
         _side("For a fall", [factor for factor in factors if factor.contribution < -0.05]),
         f"A bar ranges {volatility.atr_percent:.2f} % on average.",
         _bounds(support, resistance),
+        _past(summary),
     ]
     return " ".join(sentence for sentence in sentences if sentence)
 
@@ -46,3 +37,11 @@ def _bounds(support: Sequence[Level], resistance: Sequence[Level]) -> str:
     sides = [f"support {support[0].level:.6g}"] if support else []
     sides += [f"resistance {resistance[0].level:.6g}"] if resistance else []
     return f"Nearest {' and '.join(sides)}." if sides else ""
+
+
+def _past(summary: AnalysisSummary) -> str:
+    cell = table().cell(summary.movement, summary.intelligent_score)
+    share = f"about {100 * cell.chance:.0f} % of {cell.calls} like cases on past bars"
+    if action_for(summary.intelligent_score) == "HOLD":
+        return f"A trade to the leaning side would have reached its first target before its stop in {share}."
+    return f"Target 1 was reached before the stop in {share}."

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from crypto_mcp.analysis.rounding import decimals, significant
-from crypto_mcp.models.analysis import Factor, Movement
+from crypto_mcp.models.analysis import Action, Factor, Movement
 
 NEUTRAL, SPAN = 5.0, 5.0
 
@@ -45,6 +45,9 @@ WEIGHTS: Mapping[Movement, Mapping[str, float]] = {
         "higher_timeframe": 0.10,
     },
 }
+
+# Score from which an action holds, mirrored around 5.
+BUY_FROM, STRONG_FROM = 6.0, 7.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,10 @@ def score_of(readings: Sequence[Reading], weights: Mapping[str, float]) -> float
     return decimals(min(10.0, max(0.0, NEUTRAL + moved)), 2)
 
 
-def agreement(factors: Sequence[Factor]) -> float:
-    """How far the factors point the same way, 0 to 1: |sum of contributions| against the sum of their sizes."""
-    size = sum(abs(factor.contribution) for factor in factors)
-    return abs(sum(factor.contribution for factor in factors)) / size if size > 0 else 0.0
+def action_for(score: float) -> Action:
+    """`BUY` from 6, `STRONG_BUY` from 7.5, `SELL` up to 4, `STRONG_SELL` up to 2.5, else `HOLD`."""
+    if score >= BUY_FROM:
+        return "STRONG_BUY" if score >= STRONG_FROM else "BUY"
+    if score <= 10 - BUY_FROM:
+        return "STRONG_SELL" if score <= 10 - STRONG_FROM else "SELL"
+    return "HOLD"

@@ -20,6 +20,11 @@ Side = Literal["long", "short"]
 Detail = Literal["summary", "full"]
 Action = Literal["STRONG_BUY", "BUY", "HOLD", "SELL", "STRONG_SELL"]
 
+CONFIDENCE = (
+    "Percent of like calls on past bars that reached target 1 before the stop within 48 bars; for HOLD, of trades to "
+    "the leaning side that would not have. 50 is a coin toss."
+)
+
 
 class AnalyzeParams(Contract):
     """What to analyse."""
@@ -49,7 +54,7 @@ class AnalysisSummary(Contract):
 
     trend: Trend
     volatility: Volatility
-    confidence: float = Field(ge=0, le=100, description="How far the factors agree, 0 to 100.")
+    confidence: float = Field(ge=0, le=100, description=CONFIDENCE)
     intelligent_score: float = Field(ge=0, le=10, description="0 bearish, 5 neutral, 10 bullish.")
     sentiment: Mood
     movement: Movement = Field(description="How price moves, the likeliest of three.")
@@ -147,7 +152,7 @@ class Recommendation(Contract):
     """What the figures add up to. Not financial advice, and never an order."""
 
     action: Action
-    confidence: float = Field(ge=0, le=100)
+    confidence: float = Field(ge=0, le=100, description=CONFIDENCE)
     reasoning: str
 
 

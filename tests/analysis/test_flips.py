@@ -7,7 +7,7 @@ from walks import random_walk
 
 from crypto_mcp.analysis.assess import assess
 from crypto_mcp.analysis.flips import find_flips, with_next_bar
-from crypto_mcp.analysis.recommendation import action_for
+from crypto_mcp.analysis.score import action_for
 from crypto_mcp.analysis.verdict import judge, survey
 
 
