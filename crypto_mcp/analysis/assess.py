@@ -8,7 +8,7 @@ from crypto_mcp.analysis.plan import trade_plan
 from crypto_mcp.analysis.recommendation import reasoning
 from crypto_mcp.analysis.regime import read_regime
 from crypto_mcp.analysis.score import action_for, weigh
-from crypto_mcp.analysis.sentiment import mood, read_sentiment
+from crypto_mcp.analysis.sentiment import UNKNOWN, mood, read_sentiment
 from crypto_mcp.analysis.snapshot import USUAL, indicator_snapshot
 from crypto_mcp.analysis.trend import trend_class
 from crypto_mcp.analysis.verdict import Landscape, Verdict, judge, survey
@@ -19,6 +19,7 @@ from crypto_mcp.models.analysis import (
     Assessment,
     Detail,
     Details,
+    MarketMood,
     Recommendation,
     TradePlan,
 )
@@ -27,12 +28,13 @@ from crypto_mcp.models.candles import Candles
 LEAST_BARS = 100
 
 
-def assess(candles: Candles, *, detail: Detail = "summary") -> Assessment:
+def assess(candles: Candles, *, detail: Detail = "summary", market: MarketMood = UNKNOWN) -> Assessment:
     """Assess the newest of these closed bars.
 
     Args:
         candles: at least 100 closed bars. What lies before them is not known to the result.
         detail: `full` adds the readings behind the figures.
+        market: funding, open interest, fear and greed, where known; they enter sentiment, not the score.
 
     Raises:
         NotEnoughData: fewer than 100 bars.
@@ -47,7 +49,7 @@ def assess(candles: Candles, *, detail: Detail = "summary") -> Assessment:
     landscape = survey(candles)
     verdict = judge(candles, landscape)
     factors = weigh(verdict.readings, verdict.weights)
-    details = _details(candles, verdict)
+    details = _details(candles, verdict, market)
     summary = AnalysisSummary(
         trend=trend_class(verdict.trend.value),
         volatility=volatility_class(details.volatility.percentile, details.volatility.annual_percent),
@@ -80,13 +82,13 @@ def assess(candles: Candles, *, detail: Detail = "summary") -> Assessment:
     )
 
 
-def _details(candles: Candles, verdict: Verdict) -> Details:
+def _details(candles: Candles, verdict: Verdict, market: MarketMood) -> Details:
     sigma = yang_zhang(candles)
     return Details(
         trend=verdict.trend,
         volatility=read_volatility(candles, sigma, verdict.atr),
         regime=read_regime(candles, sigma, WINDOW, verdict.atr, verdict.movement),
-        sentiment=read_sentiment(candles),
+        sentiment=read_sentiment(candles, market),
         indicators=indicator_snapshot(candles),
     )
 

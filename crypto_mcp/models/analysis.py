@@ -101,6 +101,14 @@ class Regime(Contract):
     range_break: float = Field(description="Distance outside the range of the bars before, in ATR; 0 inside.")
 
 
+class MarketMood(Contract):
+    """What is known of the market beside the bars; any of it may be missing."""
+
+    funding_percent: float | None = Field(None, description="Funding of perpetuals for 8 hours, percent.")
+    open_interest_percent: float | None = Field(None, description="Change of open interest over 24 hours, percent.")
+    fear_greed: float | None = Field(None, ge=0, le=100, description="Fear and greed index, 100 greedy.")
+
+
 class MoodPart(Contract):
     """One ingredient of sentiment."""
 
@@ -115,6 +123,7 @@ class Sentiment(Contract):
 
     value: float = Field(ge=-1, le=1, description="-1 bearish to 1 bullish.")
     parts: list[MoodPart]
+    missing: list[str] = Field(description="Parts that nothing was known of; their shares went to the others.")
 
 
 class Factor(Contract):

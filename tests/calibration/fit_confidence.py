@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
+from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -82,15 +83,19 @@ def never_falling(chances: Floats, weights: Floats) -> Floats:
     return np.concatenate([np.full(int(count), chance) for chance, _, count in blocks])
 
 
+def band_of(call: Call) -> int:
+    """Index of the cell a call falls into, as in the engine."""
+    return bisect_right(EDGES, abs(call.score - 5))
+
+
 def fitted(made: list[Call]) -> dict:
     """The table: counts a cell, chances drawn to the base rate by 400 calls of prior, never falling with the score."""
     base = float(np.mean([call.came_true for call in made]))
     cells = {}
     for movement in MOVEMENTS:
-        band = np.array(
-            [np.searchsorted(EDGES, abs(c.score - 5), side="right") for c in made if c.movement == movement]
-        )
-        true = np.array([c.came_true for c in made if c.movement == movement])
+        like = [call for call in made if call.movement == movement]
+        band = np.array([band_of(call) for call in like], dtype=np.int64)
+        true = np.array([call.came_true for call in like], dtype=np.float64)
         n = np.bincount(band, minlength=len(EDGES) + 1)
         hits = np.bincount(band, weights=true, minlength=len(EDGES) + 1)
         chance = never_falling((hits + base * PRIOR_CALLS) / (n + PRIOR_CALLS), (n + PRIOR_CALLS).astype(float))
@@ -102,9 +107,8 @@ def fitted(made: list[Call]) -> dict:
 
 
 def predicted(table: dict, made: list[Call]) -> Floats:
-    return np.array(
-        [table["cells"][c.movement][np.searchsorted(EDGES, abs(c.score - 5), side="right")]["chance"] for c in made]
-    )
+    """The chance said for each call."""
+    return np.array([table["cells"][call.movement][band_of(call)]["chance"] for call in made])
 
 
 def report(name: str, table: dict, made: list[Call]) -> tuple[Floats, Floats, Floats]:
