@@ -71,7 +71,7 @@ def assess(candles: Candles, *, detail: Detail = "summary", market: MarketMood =
         ),
         plan=_plan(price, verdict, landscape),
         flips=find_flips(
-            price, verdict.atr, action, lambda close: judge(with_next_bar(candles, close), landscape).score
+            price, verdict.atr, verdict.score, lambda close: judge(with_next_bar(candles, close), landscape).score
         ),
         factors=factors,
         support=landscape.support,

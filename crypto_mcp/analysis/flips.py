@@ -8,12 +8,13 @@ from dataclasses import replace
 import numpy as np
 
 from crypto_mcp.analysis.rounding import decimals, significant
-from crypto_mcp.analysis.score import action_for
-from crypto_mcp.models.analysis import Action, Flip
+from crypto_mcp.analysis.score import ACTION_EDGES, action_for
+from crypto_mcp.models.analysis import Flip
 from crypto_mcp.models.candles import Candles
 
-STEPS_ATR = (1.0, 2.5)
-HALVINGS = 3
+REACH_ATR = 2.0
+REFINEMENTS = 3
+OVERSHOOT = 0.03
 
 
 def with_next_bar(candles: Candles, close: float) -> Candles:
@@ -26,51 +27,46 @@ def with_next_bar(candles: Candles, close: float) -> Candles:
         high=np.append(candles.high, max(before, close)),
         low=np.append(candles.low, min(before, close)),
         close=np.append(candles.close, close),
-        volume=np.append(candles.volume, np.median(candles.volume[-20:])),
+        volume=np.append(candles.volume, candles.volume[-20:].mean()),
     )
 
 
-def find_flips(price: float, atr: float, action: Action, score_at: Callable[[float], float]) -> list[Flip]:
-    """The nearest price with another action below and above, if within 2.5 ATR; the nearer of them first.
+def find_flips(price: float, atr: float, score: float, score_at: Callable[[float], float]) -> list[Flip]:
+    """The nearest price with another action below and above, if within 2 ATR; the nearer of them first.
 
-    Looks at two prices a side, then halves the way three times: at most 10 calls of `score_at`, and a price within an
-    eighth of the step in which the action changes.
+    A price is shown only after the score there was asked for. At most 8 calls of `score_at`.
 
     Args:
-        action: the action now.
+        score: the score now.
         score_at: the score if the next bar closes at a price.
     """
-    found = [_flip(price, side * atr, action, score_at) for side in (-1, 1)] if atr > 0 else []
+    found = [_flip(price, side * REACH_ATR * atr, score, score_at) for side in (-1, 1)] if atr > 0 else []
     return sorted((flip for flip in found if flip), key=lambda flip: abs(flip.distance_percent))
 
 
-def _flip(price: float, unit: float, action: Action, score_at: Callable[[float], float]) -> Flip | None:
-    near = 0.0
-    for far in STEPS_ATR:
-        if price + far * unit <= 0:
-            return None
-        changed = action_for(score_at(price + far * unit))
-        if changed != action:
-            return _nearer(price, unit, (near, far), action, changed, score_at)
-        near = far
-    return None
-
-
-def _nearer(
-    price: float,
-    unit: float,
-    bracket: tuple[float, float],
-    action: Action,
-    changed: Action,
-    score_at: Callable[[float], float],
-) -> Flip:
-    near, far = bracket
-    for _ in range(HALVINGS):
-        middle = (near + far) / 2
-        there = action_for(score_at(price + middle * unit))
-        if there == action:
-            near = middle
+def _flip(price: float, reach: float, score: float, score_at: Callable[[float], float]) -> Flip | None:
+    """Regula falsi between here and `reach`, aimed a little beyond the score at which the action changes."""
+    if price + reach <= 0:
+        return None
+    action, changed = action_for(score), action_for(far_score := score_at(price + reach))
+    if changed == action:
+        return None
+    edge = _edge(score, far_score)
+    near, far, near_score = 0.0, 1.0, score
+    for _ in range(REFINEMENTS):
+        aim = (edge - near_score) / (far_score - near_score) + OVERSHOOT
+        place = near + min(0.9, max(0.1, aim)) * (far - near)
+        there = score_at(price + place * reach)
+        if action_for(there) == action:
+            near, near_score = place, there
         else:
-            far, changed = middle, there
-    at = price + far * unit
+            far, far_score, changed = place, there, action_for(there)
+    at = price + far * reach
     return Flip(action=changed, price=significant(at), distance_percent=decimals(100 * (at / price - 1)))
+
+
+def _edge(score: float, towards: float) -> float:
+    """The first score on the way at which the action changes."""
+    if towards > score:
+        return min(edge for edge in ACTION_EDGES if edge >= score)
+    return max(edge for edge in ACTION_EDGES if edge <= score)

@@ -48,6 +48,7 @@ WEIGHTS: Mapping[Movement, Mapping[str, float]] = {
 
 # Score from which an action holds, mirrored around 5.
 BUY_FROM, STRONG_FROM = 6.0, 7.5
+ACTION_EDGES = (10 - STRONG_FROM, 10 - BUY_FROM, BUY_FROM, STRONG_FROM)
 
 
 @dataclass(frozen=True, slots=True)

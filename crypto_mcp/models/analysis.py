@@ -207,7 +207,7 @@ class Assessment(Contract):
     analysis: AnalysisSummary
     recommendation: Recommendation
     plan: TradePlan | None = Field(description="Absent for HOLD.")
-    flips: list[Flip] = Field(description="What would change the action, nearest first, within 2.5 ATR.")
+    flips: list[Flip] = Field(description="What would change the action, nearest first, within 2 ATR.")
     factors: list[Factor] = Field(description="intelligent_score is 5 plus their contributions.")
     support: list[Level] = Field(description="Below the price, nearest first.")
     resistance: list[Level] = Field(description="Above the price, nearest first.")

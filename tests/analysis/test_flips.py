@@ -13,11 +13,11 @@ from crypto_mcp.analysis.verdict import judge, survey
 
 def test_flips_of_a_score_that_is_a_straight_line() -> None:
     """Score 5 at 100, one point a unit of price: SELL from 99 down, BUY from 101 up."""
-    flips = find_flips(100.0, 1.0, "HOLD", lambda price: 5 + (price - 100))
+    flips = find_flips(100.0, 1.0, 5.0, lambda price: 5 + (price - 100))
     assert [flip.action for flip in sorted(flips, key=lambda flip: flip.price)] == ["SELL", "BUY"]
     below, above = sorted(flip.price for flip in flips)
-    assert 98.8 <= below <= 99
-    assert 101 <= above <= 101.2
+    assert 98.9 <= below <= 99
+    assert 101 <= above <= 101.1
 
 
 def test_the_search_is_bounded() -> None:
@@ -25,15 +25,15 @@ def test_the_search_is_bounded() -> None:
 
     def score_at(price: float) -> float:
         asked.append(price)
-        return 5 + 0.5 * (price - 100)
+        return 5 + 0.8 * (price - 100)
 
-    find_flips(100.0, 1.0, "HOLD", score_at)
-    assert len(asked) <= 10
+    assert len(find_flips(100.0, 1.0, 5.0, score_at)) == 2
+    assert len(asked) <= 8
 
 
 def test_no_flip_where_the_score_stays() -> None:
-    assert find_flips(100.0, 1.0, "HOLD", lambda _: 5.0) == []
-    assert find_flips(100.0, 0.0, "HOLD", lambda _: 9.0) == []
+    assert find_flips(100.0, 1.0, 5.0, lambda _: 5.0) == []
+    assert find_flips(100.0, 0.0, 5.0, lambda _: 9.0) == []
 
 
 @pytest.mark.parametrize("seed", range(25))
