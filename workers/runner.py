@@ -187,7 +187,10 @@ class Runner:
                 raise  # the worker stops; its desk goes back to the lists
             await self._interrupted(held)
         except Exception as raised:  # noqa: BLE001 - whatever a handler raises ends its job, never the worker
-            await self._failed(held, raised, as_error(raised, kind, timed_out=clock.expired()))
+            if held.interrupted is not None:
+                await self._interrupted(held)
+            else:
+                await self._failed(held, raised, as_error(raised, kind, timed_out=clock.expired()))
         else:
             await self._done(held, result, time.monotonic() - began)
 

@@ -65,7 +65,7 @@ class Scripts:
                 batch, self._waiting = self._waiting[:_MOST_IN_ONE_TRIP], self._waiting[_MOST_IN_ONE_TRIP:]
                 try:
                     replies = await self._round_trip([(name, args) for _, name, args in batch])
-                except (RedisError, OSError) as error:
+                except Exception as error:  # noqa: BLE001 - whatever went wrong, nobody may wait for ever
                     replies = [error] * len(batch)
                 for (future, _, _), reply in zip(batch, replies, strict=True):
                     _settle(future, reply)
@@ -98,6 +98,8 @@ def _settle(future: asyncio.Future[Any], reply: Any) -> None:
         return
     if isinstance(reply, (RedisError, OSError)):
         future.set_exception(unavailable(reply))
+    elif isinstance(reply, Exception):
+        future.set_exception(reply)
     else:
         future.set_result(reply)
 
