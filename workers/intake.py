@@ -80,7 +80,7 @@ class Intake:
                 taken = await self._desk.take(self.list_name, places)
                 self._more_waiting = len(taken) == places
             else:
-                raw = await self._blocking.blmove(self.list_name, self._arriving, block_for, "RIGHT", "LEFT")  # type: ignore[misc,arg-type]
+                raw = await self._blocking.blmove(self.list_name, self._arriving, block_for, "RIGHT", "LEFT")  # type: ignore[arg-type]
                 taken = [] if raw is None else [raw]
                 self._more_waiting = bool(taken)
             for raw in taken:
