@@ -110,8 +110,8 @@ def energy_probabilities(sigma: Floats, window: int) -> dict[Energy, float]:
     1 / sqrt(2 * 8 * window) of its size.
     """
     known = sigma[np.isfinite(sigma)]
-    low, high = np.quantile(known, (0.25, 0.75))
-    newest = float(known[-1])
+    ordered = np.sort(known)
+    low, high, newest = (float(x) for x in (ordered[len(known) // 4], ordered[3 * len(known) // 4], known[-1]))
     if newest <= 0 or low <= 0:
         return {"calm": 1.0, "normal": 0.0, "wild": 0.0} if newest <= low else {"calm": 0.0, "normal": 0.0, "wild": 1.0}
     error = math.sqrt(1 / (16 * window))
