@@ -112,6 +112,7 @@ def _analysis_key(params: AnalyzeParams) -> str:
     standard = AnalyzeParams.model_fields["bars"].default
     suffix = "" if params.bars == standard else f":{params.bars}"
     suffix += ":full" if params.detail == "full" else ""
+    suffix += f":{'+'.join(params.compare)}" if params.compare else ""
     return f"analysis:{params.symbol}:{params.timeframe}{suffix}"
 
 

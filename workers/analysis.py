@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from crypto_mcp.analysis.assess import LEAST_BARS, assess
+from crypto_mcp.analysis.confluence import confluence
 from crypto_mcp.models.analysis import Analysis, Provenance
 
 if TYPE_CHECKING:
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 
 
 async def analyze_crypto(job: Job, params: AnalyzeParams) -> Analysis:
-    """Fetches closed bars and assesses them."""
+    """Fetches closed bars of every timeframe asked for and assesses them."""
+    frames = [params.timeframe, *(other for other in params.compare if other != params.timeframe)]
     await job.progress(0.1, f"fetching {params.bars} bars of {params.symbol}")
-    market = await job.services.market.candles(params.symbol, params.timeframe, params.bars, least=LEAST_BARS)
+    fetch = job.services.market.candles
+    markets = await asyncio.gather(*(fetch(params.symbol, frame, params.bars, least=LEAST_BARS) for frame in frames))
     await job.progress(0.6, "assessing")
-    assessment = await asyncio.to_thread(assess, market.candles, detail=params.detail)
-    return Analysis.of(assessment, timestamp=datetime.now(UTC), data=_provenance(market, params.timeframe))
+    assessments = [await asyncio.to_thread(assess, market.candles, detail=params.detail) for market in markets]
+    return Analysis.of(
+        assessments[0],
+        timestamp=datetime.now(UTC),
+        data=_provenance(markets[0], params.timeframe),
+        confluence=confluence(dict(zip(frames, assessments, strict=True))) if len(frames) > 1 else None,
+    )
 
 
 def _provenance(market: MarketCandles, timeframe: Timeframe) -> Provenance:

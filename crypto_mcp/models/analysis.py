@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from crypto_mcp.models.answers import Contract
 from crypto_mcp.models.symbols import SymbolName
@@ -33,6 +33,14 @@ class AnalyzeParams(Contract):
     timeframe: Timeframe = Field(Timeframe.H1, description="Length of a bar.")
     bars: int = Field(500, ge=100, le=1000, description="Closed bars to look at.")
     detail: Detail = Field("summary", description="`full` adds the readings behind the figures.")
+    compare: list[Timeframe] = Field(
+        [], max_length=4, description="Other timeframes to hold against this one; the answer gets a confluence."
+    )
+
+    @field_validator("compare")
+    @classmethod
+    def _each_once(cls, compare: list[Timeframe]) -> list[Timeframe]:
+        return sorted(set(compare), key=lambda timeframe: timeframe.milliseconds)
 
 
 class Provenance(Contract):
@@ -188,6 +196,27 @@ class Flip(Contract):
     distance_percent: float = Field(description="From the last close; negative below it.")
 
 
+class TimeframeView(Contract):
+    """What one timeframe says."""
+
+    timeframe: Timeframe
+    action: Action
+    intelligent_score: float = Field(ge=0, le=10)
+    trend: Trend
+    movement: Movement
+    weight: float = Field(ge=0, le=1, description="Share of the joint score.")
+
+
+class Confluence(Contract):
+    """Several timeframes held against each other."""
+
+    intelligent_score: float = Field(ge=0, le=10, description="Weighted mean of the scores.")
+    action: Action = Field(description="Of the joint score.")
+    agreement: float = Field(ge=0, le=100, description="100 when all lean one way, 0 when they cancel out.")
+    views: list[TimeframeView] = Field(description="Shortest timeframe first.")
+    reading: str
+
+
 class Details(Contract):
     """The readings behind the figures."""
 
@@ -230,8 +259,13 @@ class Header(Contract):
 class Analysis(Assessment, Header):
     """An analysis of one symbol on one timeframe, in the shape in which MongoDB keeps it."""
 
+    confluence: Confluence | None = Field(None, description="Only where `compare` named other timeframes.")
+
     @classmethod
-    def of(cls, assessment: Assessment, *, timestamp: datetime, data: Provenance) -> Analysis:
+    def of(
+        cls, assessment: Assessment, *, timestamp: datetime, data: Provenance, confluence: Confluence | None = None
+    ) -> Analysis:
         """The assessment under its header."""
         parts = {name: getattr(assessment, name) for name in Assessment.model_fields}
-        return cls(symbol=data.symbol, timestamp=timestamp, timeframe=data.timeframe, data=data, **parts)
+        header = {"symbol": data.symbol, "timestamp": timestamp, "timeframe": data.timeframe, "data": data}
+        return cls(**header, **parts, confluence=confluence)
