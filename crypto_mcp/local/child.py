@@ -74,8 +74,11 @@ class Child(ABC):
             raise
 
     async def exited(self) -> int:
-        """Waits for the program's end; its exit status, negative for a signal."""
-        return await self._running().wait()
+        """Waits for the program's end and ends what it left behind; its exit status, negative for a signal."""
+        process = self._running()
+        status = await process.wait()
+        process.sweep()
+        return status
 
     async def stop(self) -> None:
         """Ends it in order; nothing if it does not run."""

@@ -90,16 +90,17 @@ class Process:
                 await self.wait()
         except TimeoutError:
             await self.kill()
-        self._sweep()
+        self.sweep()
 
     async def kill(self) -> None:
         """SIGKILL to the whole group."""
-        self._sweep()
+        self.sweep()
         self.send(signal.SIGKILL)
         async with asyncio.timeout(_AFTER_KILL):
             await self.wait()
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """SIGKILL to whatever is left of its group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 

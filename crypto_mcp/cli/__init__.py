@@ -1,0 +1,5 @@
+"""The command line. Every command imports what it needs when it runs, so that `--help` is instant."""
+
+from crypto_mcp.cli.app import main
+
+__all__ = ["main"]

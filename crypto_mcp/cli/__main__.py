@@ -1,0 +1,5 @@
+"""`python -m crypto_mcp.cli`."""
+
+from crypto_mcp.cli.app import main
+
+main()

@@ -1,0 +1,43 @@
+"""The command `crypto-mcp` and how its errors look."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from crypto_mcp.cli import calls, dead, diagnosis, knobs, roles
+from crypto_mcp.errors import CryptoMcpError
+
+app = typer.Typer(
+    name="crypto-mcp",
+    help="Crypto trading analysis as a worker system, asked through MCP.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+_TO_RUN, _TO_USE, _TO_CARE = "To run it", "To use it", "To look after it"
+
+app.command("run", rich_help_panel=_TO_RUN)(roles.run)
+app.command("serve", rich_help_panel=_TO_RUN)(roles.serve)
+app.command("worker", rich_help_panel=_TO_RUN)(roles.worker)
+app.command("scheduler", rich_help_panel=_TO_RUN)(roles.scheduler)
+app.command("sandbox", rich_help_panel=_TO_RUN)(roles.sandbox)
+app.command("stdio", rich_help_panel=_TO_RUN)(roles.stdio)
+app.command("call", rich_help_panel=_TO_USE)(calls.call)
+app.command("jobs", rich_help_panel=_TO_USE)(calls.jobs)
+app.add_typer(dead.app, name="dead", rich_help_panel=_TO_CARE)
+app.command("doctor", rich_help_panel=_TO_CARE)(diagnosis.doctor)
+app.command("settings", rich_help_panel=_TO_CARE)(knobs.settings)
+
+
+def main() -> None:
+    """Runs a command. An error of ours is three words and a hint, never a traceback."""
+    try:
+        app()
+    except CryptoMcpError as error:
+        print(f"error: {error.message} [{error.code}]", file=sys.stderr)
+        if error.hint:
+            print(f"hint:  {error.hint}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,34 @@
+"""The settings a command works with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from crypto_mcp.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from crypto_mcp.settings import Settings
+
+
+class BadSettings(InvalidRequest):
+    """A setting has a value it cannot have, or a name that does not exist."""
+
+    code = "bad_settings"
+
+
+def load(*, of_running_stack: bool = True) -> Settings:
+    """Environment, then `.env`, then (unless told otherwise) the addresses of the stack that runs on this machine."""
+    from pydantic import ValidationError
+
+    from crypto_mcp.settings import Settings
+    from crypto_mcp.validation import explain
+
+    try:
+        own = Settings(_env_file=".env")
+        if not of_running_stack:
+            return own
+        return Settings(_env_file=(own.local.data / "run.env", ".env"))
+    except ValidationError as error:
+        raise BadSettings(
+            f"settings: {explain(error)}", hint="`crypto-mcp settings` lists every setting and what it may be."
+        ) from None

@@ -1,0 +1,29 @@
+"""`crypto-mcp doctor`: what is reachable, what is wrong, how to fix it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import typer
+
+from crypto_mcp.cli.configuration import load
+
+
+def doctor() -> None:
+    """Check everything the product needs. Exit status 1 if something is wrong."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from crypto_mcp.cli.checks import MARKS, Level, examine
+
+    findings = asyncio.run(examine(load()))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for finding in findings:
+        table.add_row(MARKS[finding.level], finding.subject, finding.detail)
+        if finding.hint:
+            table.add_row("", "", f"[dim]{finding.hint}[/]")
+    console = Console()
+    console.print(table)
+    wrong = sum(finding.level is Level.WRONG for finding in findings)
+    console.print(f"\n{wrong} wrong" if wrong else "\nAll is well")
+    raise typer.Exit(1 if wrong else 0)

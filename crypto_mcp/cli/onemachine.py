@@ -1,0 +1,99 @@
+"""`crypto-mcp run`: the stack, a first real call, and what to try next."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from crypto_mcp.cli.render import in_words
+from crypto_mcp.cli.rest import FrontEnd, finished
+from crypto_mcp.errors import CryptoMcpError, Unavailable
+from crypto_mcp.local.stack import Stack
+
+if TYPE_CHECKING:
+    from crypto_mcp.local.stack import Addresses
+    from crypto_mcp.settings import Settings
+
+_HEALTHY_WITHIN = 60.0
+_POLL = 0.05
+_FIRST_CALL = {"symbol": "BTCUSDT", "timeframe": "1h"}
+_FIRST_CALL_WAIT = 20.0
+_CURL_BODY = '{"symbol": "SOLUSDT"}'
+
+
+def run_stack(settings: Settings, *, live: bool) -> None:
+    """Runs everything until Ctrl-C or SIGTERM. A second Ctrl-C ends it at once."""
+    asyncio.run(_run(settings, live=live))
+
+
+async def _run(settings: Settings, *, live: bool) -> None:
+    console = Console(highlight=False)
+    running = asyncio.create_task(_start_and_wait(settings, console, live=live))
+
+    def end() -> None:
+        if running.cancelling():
+            os._exit(130)  # the kernel tells the children
+        console.print("\nStopping. Ctrl-C again ends it at once.")
+        running.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, end)
+    try:
+        await running
+    except asyncio.CancelledError:
+        console.print(f"Stopped. The data stays in {settings.local.data}.")
+
+
+async def _start_and_wait(settings: Settings, console: Console, *, live: bool) -> None:
+    began = time.monotonic()
+    stack = Stack(settings, live=live)
+    console.print(f"Starting on {'live market data' if live else 'the sandbox market'}; data in {stack.data}")
+    async with stack.running(console.print) as addresses:
+        try:
+            answer = await asyncio.to_thread(_first_call, settings)
+        except CryptoMcpError as error:
+            console.print(f"[red]The first call failed:[/] {error.message} [{error.code}]\n{error.hint}")
+        else:
+            console.print(f"\n[bold]A first answer[/] after {time.monotonic() - began:.1f} s:")
+            console.print(in_words(answer["result"]))
+        _greet(console, addresses)
+        await asyncio.Event().wait()
+
+
+def _first_call(settings: Settings) -> dict[str, Any]:
+    """A real call, once the front end says that it reaches everything."""
+    deadline = time.monotonic() + _HEALTHY_WITHIN
+    with FrontEnd(settings) as front_end:
+        while (health := front_end.health())["status"] == "down":
+            if time.monotonic() > deadline:
+                raise Unavailable(f"the front end is not healthy: {health}", hint="`crypto-mcp doctor` says why.")
+            time.sleep(_POLL)
+        answer = front_end.submit("analyze_crypto", _FIRST_CALL, wait=_FIRST_CALL_WAIT)
+    if not finished(answer):
+        raise Unavailable(
+            f"job {answer['job_id']} is {answer['status']} after {_FIRST_CALL_WAIT:g} s",
+            hint="Look at worker-analysis.log.",
+        )
+    return answer
+
+
+def _greet(console: Console, addresses: Addresses) -> None:
+    url = addresses.front_end
+    console.print(f"""
+[bold]Where things are[/]
+  MCP       {url}/mcp
+  REST      {url}/v1, described at {url}/docs
+  Sandbox   {addresses.sandbox or "not used: prices are Binance's"}
+  Logs      {addresses.logs}
+
+[bold]Try next[/]
+  crypto-mcp call analyze_crypto symbol=ETHUSDT timeframe=4h
+  curl -s '{url}/v1/jobs/analyze_crypto?wait=20' -H 'content-type: application/json' -d '{_CURL_BODY}'
+  crypto-mcp doctor
+
+Ctrl-C stops everything.""")

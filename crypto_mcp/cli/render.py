@@ -1,0 +1,109 @@
+"""Results for people: any result as tables, and those with a story in words first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import RenderableType
+
+_ACTION_STYLES = {"BUY": "bold green", "STRONG_BUY": "bold green", "SELL": "bold red", "STRONG_SELL": "bold red"}
+_MOST_ROWS = 12
+
+
+def in_words(result: Mapping[str, Any]) -> Text:
+    """An analysis in a few sentences."""
+    recommendation, summary, data = result["recommendation"], result["analysis"], result["data"]
+    action = recommendation["action"]
+    text = Text()
+    text.append(f"{result['symbol']} {result['timeframe']} at {_number(result['price'])}: ")
+    text.append(action.replace("_", " "), style=_ACTION_STYLES.get(action, "bold"))
+    text.append(
+        f" with confidence {recommendation['confidence']:.0f} of 100, score {summary['intelligent_score']:.1f} of 10. "
+        f"Trend {summary['trend'].replace('_', ' ')}, volatility {summary['volatility']}.\n"
+    )
+    text.append(f"{recommendation['reasoning']}\n")
+    text.append(
+        f"From {data['bars']} closed bars of {data['source']}, the last begun {_moment(data['last_bar'])}.",
+        style="dim",
+    )
+    if data.get("note"):
+        text.append(f" {data['note']}", style="dim")
+    return text
+
+
+def result_tables(result: Mapping[str, Any]) -> RenderableType:
+    """Every field of a result: single values in one table, lists of records in one each."""
+    parts: list[RenderableType] = [in_words(result)] if {"recommendation", "analysis", "data"} <= result.keys() else []
+    parts.append(_fields({name: value for name, value in result.items() if not _is_records(value)}))
+    for name, value in result.items():
+        if _is_records(value):
+            parts.append(_records(name, value))
+    return Group(*(Padding(part, (0, 0, 1, 0)) for part in parts))
+
+
+def _is_records(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _fields(values: Mapping[str, Any]) -> Table:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _flat(values).items():
+        table.add_row(name, _cell(value))
+    return table
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if value is None or value in ([], {}):
+            continue
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
+def _records(name: str, rows: list[dict[str, Any]]) -> Table:
+    table = Table(title=name.replace("_", " "), title_justify="left", title_style="bold", header_style="cyan")
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    for column in columns:
+        table.add_column(column.replace("_", " "), overflow="fold")
+    for row in rows[:_MOST_ROWS]:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    if len(rows) > _MOST_ROWS:
+        table.caption = f"and {len(rows) - _MOST_ROWS} more; --json has them all"
+    return table
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: ""}[value]
+    if isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, list):
+        return ", ".join(_cell(each) for each in value)
+    return str(value)
+
+
+def _number(value: float) -> str:
+    """Six significant digits at least, all digits before the point, thousands parted."""
+    if isinstance(value, int) or value == int(value):
+        return f"{int(value):,}"
+    digits = max(2, 6 - len(str(int(abs(value)))))
+    return f"{value:,.{digits}f}".rstrip("0").rstrip(".")
+
+
+def _moment(iso: str) -> str:
+    """`2026-01-02T03:04:05Z` as `2026-01-02 03:04 UTC`."""
+    return f"{iso[:10]} {iso[11:16]} UTC"

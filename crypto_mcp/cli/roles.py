@@ -1,0 +1,75 @@
+"""The processes of the product: one command each, and one that runs them all on this machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from crypto_mcp.cli.configuration import load
+
+Live = Annotated[bool, typer.Option("--live", help="Real public market data of Binance instead of the sandbox.")]
+Lists = Annotated[list[str], typer.Argument(help="Redis lists to work on, such as analysis:queue.")]
+AllowEviction = Annotated[
+    bool, typer.Option("--allow-eviction", help="Start on a Redis that may evict jobs. They may then be lost.")
+]
+
+
+def run(live: Live = False) -> None:
+    """Run the whole product on this machine: databases, sandbox market, front end, workers, scheduler."""
+    from crypto_mcp.cli.onemachine import run_stack
+
+    run_stack(load(of_running_stack=False), live=live)
+
+
+def serve() -> None:
+    """Run the front end: MCP at /mcp, REST at /v1, its documentation at /docs."""
+    from crypto_mcp.logs import configure
+    from crypto_mcp.server.serve import run
+
+    settings = load()
+    configure(settings.log)
+    run(settings)
+
+
+def worker(lists: Lists, allow_eviction: AllowEviction = False) -> None:
+    """Run a worker on one or more lists."""
+    from crypto_mcp.logs import configure
+    from workers.main import run
+
+    settings = load()
+    if allow_eviction:
+        queue = settings.queue.model_copy(update={"allow_eviction": True})
+        settings = settings.model_copy(update={"queue": queue})
+    configure(settings.log)
+    run(settings, lists)
+
+
+def scheduler() -> None:
+    """Run a scheduler. Of several one leads, the others stand by."""
+    from crypto_mcp.logs import configure
+    from scheduler.main import run
+
+    settings = load()
+    configure(settings.log)
+    run(settings)
+
+
+def sandbox() -> None:
+    """Run the loopback exchange: recorded candles, real wire formats, limits and errors."""
+    from crypto_mcp.logs import configure
+    from crypto_mcp.sandbox.serve import run
+
+    settings = load()
+    configure(settings.log)
+    run(settings.sandbox)
+
+
+def stdio() -> None:
+    """Speak MCP on standard input and output, for a client that starts this command."""
+    from crypto_mcp.logs import configure
+    from crypto_mcp.server.stdio import run
+
+    settings = load()
+    configure(settings.log)
+    run(settings)

@@ -1,0 +1,198 @@
+"""The whole product on one machine: what it is made of, in which order it starts and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from crypto_mcp.local.errors import PortTaken
+from crypto_mcp.local.lock import only_stack
+from crypto_mcp.local.logfiles import rotate
+from crypto_mcp.local.mongo_server import MongoServer
+from crypto_mcp.local.passwords import Passwords
+from crypto_mcp.local.ports import LOOPBACK, require_free
+from crypto_mcp.local.postgres_server import PostgresServer
+from crypto_mcp.local.program import Program
+from crypto_mcp.local.redis_server import RedisServer
+from crypto_mcp.local.server import write_private
+from crypto_mcp.local.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from crypto_mcp.settings import Settings
+
+_WORKERS = {
+    "worker-analysis": ["analysis:queue"],
+    "worker-backtest": ["backtest:queue"],
+    "worker-alerts": ["alerts:pending", "notifications:queue"],
+}
+_USED, _USING = 0, 1
+"""Stages: what the programs use is started first and ended last."""
+
+_ENDING_OF_LAST_STACK = 15.0
+_STOP_MARGIN = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where the running product is found."""
+
+    front_end: str
+    sandbox: str | None
+    redis_port: int
+    logs: Path
+    env_file: Path
+
+
+class Stack:
+    """Servers, sandbox, front end, workers and scheduler, as the settings want them."""
+
+    def __init__(self, settings: Settings, *, live: bool) -> None:
+        self.settings = settings
+        self.live = live
+        self.data = settings.local.data.absolute()
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.logs = self.data / "logs"
+        self.env_file = self.data / "run.env"
+        passwords = Passwords.kept_in(self.data / "secrets.json")
+        local = settings.local
+        self.redis = RedisServer(
+            self.data / "redis", local.redis_port, passwords.redis, fsync=local.redis_fsync, log=self._log("redis")
+        )
+        self.mongo = MongoServer(
+            self.data / "mongodb",
+            local.mongo_port,
+            passwords.mongo,
+            passwords.mongo_admin,
+            database=settings.mongo.database,
+            log=self._log("mongodb"),
+        )
+        self.postgres = PostgresServer(
+            self.data / "postgresql",
+            local.postgres_port,
+            passwords.postgres,
+            passwords.postgres_admin,
+            log=self._log("postgresql"),
+        )
+
+    @asynccontextmanager
+    async def running(self, say: Callable[[str], None]) -> AsyncIterator[Addresses]:
+        """Starts everything, keeps it running, and ends it. Raises a `LocalError` if something cannot be started."""
+        with only_stack(self.data / "run.lock") as unclean:
+            if unclean is not None:
+                say(f"The last stack here (process {unclean}) did not end in order. Going on with its data.")
+            await self._require_ports(_ENDING_OF_LAST_STACK if unclean is not None else 0)
+            rotate(self.logs)
+            supervisor = Supervisor(say)
+            try:
+                write_private(self.env_file, "".join(f"{k}={v}\n" for k, v in self.environment().items()))
+                await self._start(supervisor)
+                yield self.addresses()
+            finally:
+                self.env_file.unlink(missing_ok=True)
+                await asyncio.shield(supervisor.stop())
+
+    def addresses(self) -> Addresses:
+        """Where to find what was started."""
+        server = self.settings.server
+        host = LOOPBACK if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104 - compared, not bound
+        return Addresses(
+            front_end=f"http://{host}:{server.port}",
+            sandbox=None if self.live else self._sandbox_url(),
+            redis_port=self.redis.port,
+            logs=self.logs,
+            env_file=self.env_file,
+        )
+
+    def environment(self) -> dict[str, str]:
+        """The settings that lead other programs to this stack."""
+        server = self.settings.server
+        found = {
+            "REDIS__CACHE_URL": self.redis.url(0),
+            "REDIS__SESSION_URL": self.redis.url(1),
+            "REDIS__QUEUE_URL": self.redis.url(2),
+            "MONGO__URL": self.mongo.url,
+            "POSTGRES__URL": self.postgres.url,
+            "SERVER__HOST": server.host,
+            "SERVER__PORT": str(server.port),
+            "SERVER__WORKERS": str(self._front_end_processes()),
+        }
+        if not self.live:
+            found["MARKET__BINANCE_URL"] = self._sandbox_url()
+        return {f"CRYPTO_MCP_{name}": value for name, value in found.items()}
+
+    async def _start(self, supervisor: Supervisor) -> None:
+        """Redis first, which takes no time and which the programs need; then all at once."""
+        await supervisor.start(self.redis, stage=_USED)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(supervisor.start(self.mongo, stage=_USED))
+                group.create_task(self._start_postgres(supervisor))
+                if not self.live:
+                    group.create_task(supervisor.start(self._sandbox(), stage=_USED))
+                for program in self._programs():
+                    group.create_task(supervisor.start(program, stage=_USING))
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+
+    async def _start_postgres(self, supervisor: Supervisor) -> None:
+        await supervisor.start(self.postgres, stage=_USED)
+        from crypto_mcp.settings import PostgresSettings
+        from crypto_mcp.stores.postgres import PostgresStore
+
+        store = PostgresStore(PostgresSettings.model_validate({"url": self.postgres.url}))
+        try:
+            await store.migrate()
+        finally:
+            await store.close()
+
+    def _sandbox(self) -> Program:
+        return self._program("sandbox", ["sandbox"], port=self.settings.sandbox.port)
+
+    def _programs(self) -> list[Program]:
+        grace = self.settings.queue.shutdown_grace + _STOP_MARGIN
+        return [
+            self._program("front-end", ["serve"], port=self.settings.server.port),
+            *(self._program(name, ["worker", *lists], stop_grace=grace) for name, lists in _WORKERS.items()),
+            self._program("scheduler", ["scheduler"]),
+        ]
+
+    def _program(
+        self, name: str, arguments: list[str], *, port: int | None = None, stop_grace: float = 10.0
+    ) -> Program:
+        env = os.environ | self.environment()
+        return Program(name, arguments, env=env, log=self._log(name), port=port, stop_grace=stop_grace)
+
+    async def _require_ports(self, patience: float) -> None:
+        """Every port is free, or becomes free while what a killed stack left behind ends."""
+        server, sandbox = self.settings.server, self.settings.sandbox
+        wanted = [(each.port, each.setting, each.name, LOOPBACK) for each in (self.redis, self.mongo, self.postgres)]
+        wanted.append((server.port, "CRYPTO_MCP_SERVER__PORT", "the front end", server.host))
+        if not self.live:
+            wanted.append((sandbox.port, "CRYPTO_MCP_SANDBOX__PORT", "the sandbox", sandbox.host))
+        deadline = asyncio.get_running_loop().time() + patience
+        for port, setting, user, host in wanted:
+            while True:
+                try:
+                    require_free(port, setting, user, host)
+                    break
+                except PortTaken:
+                    if asyncio.get_running_loop().time() >= deadline:
+                        raise
+                    await asyncio.sleep(0.1)
+
+    def _front_end_processes(self) -> int:
+        """As set; if it is not set, no more than there are processors."""
+        server = self.settings.server
+        return server.workers if "workers" in server.model_fields_set else min(server.workers, os.cpu_count() or 1)
+
+    def _sandbox_url(self) -> str:
+        return f"http://{self.settings.sandbox.host}:{self.settings.sandbox.port}"
+
+    def _log(self, name: str) -> Path:
+        return self.logs / f"{name}.log"
