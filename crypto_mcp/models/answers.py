@@ -65,10 +65,12 @@ class Timings(Contract):
 
 
 class NextStep(Contract):
-    """A call that goes on from here."""
+    """A call that goes on from here: a tool in an answer over MCP, a request in one over REST."""
 
-    tool: str
-    arguments: dict[str, Any] = {}
+    tool: str | None = None
+    arguments: dict[str, Any] | None = None
+    method: str | None = None
+    href: str | None = None
     why: str
 
 
@@ -90,7 +92,7 @@ class JobRecord(Contract):
 
 
 class Answer(Contract, Generic[ResultT]):
-    """The envelope around every answer, whether the job is done or not."""
+    """The envelope around every answer, whether the job is done or not. Fields without a value are left out."""
 
     status: JobState
     job_id: str | None = Field(None, description="Absent when the answer came from a cache.")

@@ -1,0 +1,285 @@
+"""The one place where a call becomes an answer: a cached result, or a job and as much waiting as the caller wants.
+
+    parameters -> cached key -> memory -> Redis -> MongoDB -> job on its list -> result
+
+Whoever stops waiting does not stop the job. Results stay JSON bytes on their way through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from crypto_mcp.errors import Cancelled, InvalidRequest, StoreUnavailable, UnknownJob
+from crypto_mcp.jobs.envelope import new_id
+from crypto_mcp.models.answers import ErrorBody, JobState
+from crypto_mcp.stores.cache import Outage
+from crypto_mcp.validation import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+    from crypto_mcp.catalogue import Catalogue, JobKind
+    from crypto_mcp.jobs.client import JobClient
+    from crypto_mcp.jobs.waiting import Watch, Watcher
+    from crypto_mcp.models.answers import JobRecord, Progress, Timings
+    from crypto_mcp.settings import ServerSettings
+    from crypto_mcp.stores.cache import Level, ResultCache
+
+_STORED_WITHIN = 0.5
+"""A stored result that takes longer to find than this is not worth waiting for: it can be computed anew."""
+
+OnProgress: TypeAlias = "Callable[[Progress], Awaitable[None]]"
+Seen: TypeAlias = "tuple[JobRecord, bytes | None]"
+
+
+class ResultExpired(InvalidRequest):
+    """The job is done, but its result is no longer kept anywhere."""
+
+    code = "result_expired"
+    http_status = 410
+
+
+class StoredResults(Protocol):
+    """What answering needs of MongoDB."""
+
+    async def find_result(self, kind: JobKind[Any, Any], cache_key: str) -> tuple[BaseModel, float] | None:
+        """The newest result for a cached key that is still fresh, and for how many seconds more."""
+
+    async def result_of_job(self, kind: JobKind[Any, Any], job_id: str) -> BaseModel | None:
+        """The result a job wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """An `Answer` with its result still as bytes."""
+
+    status: JobState
+    job_id: str | None = None
+    result: bytes | None = None
+    error: ErrorBody | None = None
+    cached_in: Level | None = None
+    progress: Progress | None = None
+    timings: Timings | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether the job ended without a result."""
+        return self.status.finished and self.status is not JobState.DONE
+
+    def to_json(self, next_steps: Iterable[Mapping[str, Any]] = ()) -> bytes:
+        """The envelope as `Answer` describes it, without what has no value."""
+        fields: dict[str, Any] = {"status": self.status}
+        if self.job_id is not None:
+            fields["job_id"] = self.job_id
+        if self.result is not None:
+            fields["result"] = orjson.Fragment(self.result)
+        fields["cached"] = self.cached_in is not None
+        if self.cached_in is not None:
+            fields["cached_in"] = self.cached_in
+        for name, part in (("error", self.error), ("progress", self.progress), ("timings", self.timings)):
+            if part is not None:
+                fields[name] = _present(part)
+        if steps := list(next_steps):
+            fields["next"] = steps
+        return orjson.dumps(fields, option=orjson.OPT_UTC_Z)
+
+
+def _present(part: BaseModel) -> dict[str, Any]:
+    return {name: value for name, value in part if value is not None and value != ""}
+
+
+def to_json(record: JobRecord) -> bytes:
+    """A job's record, without what has no value."""
+    return record.model_dump_json(exclude_none=True).encode()
+
+
+def checked(kind: JobKind[Any, Any], arguments: Any) -> BaseModel:
+    """The parameters of a kind; `InvalidRequest` says what is wrong with them and shows some that work."""
+    try:
+        return kind.params.model_validate(arguments)  # type: ignore[no-any-return]
+    except ValidationError as error:
+        raise InvalidRequest(explain(error), hint=_example(kind)) from None
+
+
+def _example(kind: JobKind[Any, Any]) -> str:
+    return f"An example that works: {orjson.dumps(dict(kind.example)).decode()}"
+
+
+def longest_wait(settings: ServerSettings) -> float:
+    """Seconds a call may wait at most, so that its answer leaves before the request times out."""
+    return 0.9 * settings.request_timeout
+
+
+class Answering:
+    """Turns calls into answers. Raises `StoreUnavailable` when the queue's Redis does not answer."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        jobs: JobClient,
+        watcher: Watcher,
+        cache: ResultCache,
+        stored: StoredResults,
+        settings: ServerSettings,
+    ) -> None:
+        self._catalogue = catalogue
+        self._jobs = jobs
+        self._watcher = watcher
+        self._cache = cache
+        self._stored = stored
+        self._stored_outage = Outage("MongoDB", pause=5.0)
+        self._longest_wait = longest_wait(settings)
+
+    async def call(
+        self,
+        kind: JobKind[Any, Any],
+        arguments: Any,
+        *,
+        wait: float,
+        trace: str = "",
+        idempotency_key: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Outcome:
+        """Answers from a cache, or by a job: its result if it ends within `wait` seconds, else how it stands.
+
+        With an `idempotency_key` the caller wants that very job, so no cache is asked.
+        """
+        params = checked(kind, arguments)
+        if idempotency_key is None and (outcome := await self._known(kind, params)) is not None:
+            return outcome
+        job_id = new_id()
+        async with self._watcher.watching(job_id) as watch:
+            submitted = await self._jobs.submit(
+                kind,
+                params,
+                job_id=job_id,
+                trace=trace,
+                watcher=self._watcher.channel,
+                idempotency_key=idempotency_key,
+            )
+            if submitted.joined:
+                watch.follow(submitted.job_id)
+                watch.wake()
+            elif wait <= 0:
+                return Outcome(submitted.state, submitted.job_id)
+            seen = await self._watch(submitted.job_id, watch, wait, on_progress)
+        if seen is None:  # accepted, and Redis went away: the job is safe
+            return Outcome(submitted.state, submitted.job_id)
+        return await self._outcome(*seen)
+
+    async def result(self, job_id: str, *, wait: float, on_progress: OnProgress | None = None) -> Outcome:
+        """The answer of a job. `UnknownJob` if there is none, `ResultExpired` if nobody has its result any more."""
+        try:
+            seen = await self._follow(job_id, wait, on_progress)
+        except UnknownJob:
+            outlived = await self._outlived(job_id)
+            if outlived is None:
+                raise
+            return outlived
+        return await self._outcome(*seen)
+
+    async def status(self, job_id: str, *, wait: float = 0) -> JobRecord:
+        """The job as it stands, or as it ends within `wait` seconds."""
+        record, _ = await self._follow(job_id, wait, None)
+        return record
+
+    async def cancel(self, job_id: str) -> JobRecord:
+        """Asks for a job to be stopped; the job as it then stands."""
+        return await self._jobs.cancel(job_id)
+
+    async def _known(self, kind: JobKind[Any, Any], params: BaseModel) -> Outcome | None:
+        """A cached answer, or a stored one that is fresh; the caches above where it was found get it too."""
+        if kind.cache is None:
+            return None
+        key = kind.cache.key(params)
+        found = await self._cache.get(key)
+        if found is not None:
+            return Outcome(JobState.DONE, result=found.body, cached_in=found.level)
+        return await self._kept(kind, key) if kind.cache.collection is not None else None
+
+    async def _kept(self, kind: JobKind[Any, Any], key: str) -> Outcome | None:
+        if self._stored_outage.lasts:
+            return None
+        try:
+            async with asyncio.timeout(_STORED_WITHIN):
+                found = await self._stored.find_result(kind, key)
+        except (StoreUnavailable, TimeoutError) as error:
+            self._stored_outage.begin(error)
+            return None
+        except ValidationError:  # written by another version of the product
+            found = None
+        self._stored_outage.end()
+        if found is None:
+            return None
+        result, seconds = found
+        body = result.model_dump_json().encode()
+        await self._cache.put(key, body, seconds)
+        return Outcome(JobState.DONE, result=body, cached_in="mongodb")
+
+    async def _follow(self, job_id: str, wait: float, on_progress: OnProgress | None) -> Seen:
+        """Watches a job that may have been submitted through another front end."""
+        if wait <= 0:
+            return await self._jobs.get_with_answer(job_id)
+        async with self._watcher.watching(job_id) as watch:
+            await self._jobs.watch(job_id, self._watcher.channel)
+            watch.wake()
+            seen = await self._watch(job_id, watch, wait, on_progress)
+        return seen or await self._jobs.get_with_answer(job_id)
+
+    async def _watch(self, job_id: str, watch: Watch, wait: float, on_progress: OnProgress | None) -> Seen | None:
+        """The job when it has ended or `wait` seconds are over; None if Redis did not answer then."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + min(wait, self._longest_wait)
+        while True:
+            await watch.change(max(0.0, deadline - clock()))
+            over = clock() >= deadline
+            try:
+                seen = await self._jobs.get_with_answer(job_id)
+            except StoreUnavailable:
+                if over:
+                    return None
+                continue  # when Redis is back, every watch is woken
+            if over or seen[0].state.finished:
+                return seen
+            if on_progress is not None and seen[0].progress is not None:
+                await on_progress(seen[0].progress)
+
+    async def _outcome(self, record: JobRecord, body: bytes | None) -> Outcome:
+        outcome = Outcome(
+            record.state,
+            record.job_id,
+            body if record.state is JobState.DONE else None,
+            record.error,
+            progress=None if record.state.finished else record.progress,
+            timings=record.timings,
+        )
+        if outcome.status is JobState.CANCELLED and outcome.error is None:
+            return replace(outcome, error=ErrorBody(code=Cancelled.code, message="the job was cancelled on request"))
+        if outcome.status is JobState.DONE and body is None:
+            return replace(outcome, result=await self._written(record.kind, record.job_id))
+        return outcome
+
+    async def _written(self, kind_name: str, job_id: str) -> bytes:
+        """The result that a job wrote to MongoDB, when Redis has it no longer."""
+        kind = self._catalogue[kind_name]
+        if kind.cache is not None and kind.cache.collection is not None:
+            result = await self._stored.result_of_job(kind, job_id)
+            if result is not None:
+                return result.model_dump_json().encode()
+        raise ResultExpired(
+            f"the result of job {job_id} is no longer kept", hint=f"Call {kind.name} again; it computes a new one."
+        )
+
+    async def _outlived(self, job_id: str) -> Outcome | None:
+        """The answer of a job whose record has expired while MongoDB still has its result."""
+        for kind in self._catalogue:
+            try:
+                return Outcome(JobState.DONE, job_id, await self._written(kind.name, job_id))
+            except (ResultExpired, ValidationError):
+                continue
+        return None

@@ -1,0 +1,129 @@
+"""The ASGI application: REST, MCP over streamable HTTP, health and a page for people."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi_offline import FastAPIOffline
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from starlette.responses import HTMLResponse, JSONResponse
+from starlette.routing import Route
+
+import crypto_mcp
+from crypto_mcp.catalogue import CATALOGUE
+from crypto_mcp.server import problems
+from crypto_mcp.server.dead_letters import dead_routes
+from crypto_mcp.server.front import Front, open_front
+from crypto_mcp.server.problems import Problem, described
+from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds
+from crypto_mcp.server.rest import catalogue_routes, front_of, job_routes
+from crypto_mcp.server.tools import mcp_server
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from mcp.server.lowlevel import Server
+    from starlette.types import Receive, Scope, Send
+
+    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.settings import Settings
+
+_DESCRIPTION = """\
+Submit a job, wait for it or poll it, fetch its result. Errors are `application/problem+json` with a stable `code`.
+Answers come from a cache where one is fresh: then no job runs and there is no `job_id`.
+"""
+
+
+class McpEndpoint:
+    """Streamable HTTP. One session manager for each run of the app, as the SDK wants it."""
+
+    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+        self._settings = settings
+        self._catalogue = catalogue
+        self._manager: StreamableHTTPSessionManager | None = None
+
+    @asynccontextmanager
+    async def running(self, front: Front) -> AsyncIterator[None]:
+        """Serves MCP while inside."""
+
+        @asynccontextmanager
+        async def lifespan(_: Server[Front]) -> AsyncIterator[Front]:
+            yield front
+
+        self._manager = StreamableHTTPSessionManager(
+            mcp_server(self._catalogue, self._settings.server, lifespan),
+            stateless=True,
+            security_settings=TransportSecuritySettings(
+                allowed_hosts=self._settings.server.allowed_hosts, allowed_origins=self._settings.server.allowed_origins
+            ),
+            max_request_body_size=LARGEST_BODY,
+        )
+        async with self._manager.run():
+            yield
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert self._manager is not None
+        await self._manager.handle_request(scope, receive, send)
+
+
+def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE) -> FastAPI:
+    """The application. Nothing is opened before its lifespan begins."""
+    mcp = McpEndpoint(settings, catalogue)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        async with open_front(settings, catalogue) as front, mcp.running(front):
+            yield {"front": front}
+
+    app = FastAPIOffline(
+        title="Crypto MCP", version=crypto_mcp.__version__, description=_DESCRIPTION, lifespan=lifespan, redoc_url=None
+    )
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    problems.install(app)
+    app.add_middleware(RequestBounds, timeout=settings.server.request_timeout)
+    # Only POST: the SDK would answer GET with a stream on which nothing ever comes.
+    for path in ("/mcp", "/mcp/"):
+        app.router.routes.append(Route(path, endpoint=mcp, methods=["POST"], include_in_schema=False))
+    for routes in (catalogue_routes(catalogue), job_routes, dead_routes):
+        app.include_router(routes, prefix="/v1", responses=described(422, 503))
+    app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
+    app.add_api_route("/", _page(catalogue), include_in_schema=False, response_class=HTMLResponse)
+    return app
+
+
+async def health(request: Request) -> JSONResponse:
+    """`ok`, or `degraded` when something is away but calls are still accepted; 503 when they are not."""
+    report = await front_of(request).health.report()
+    return JSONResponse(report, 503 if report["status"] == "down" else 200)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _page(catalogue: Catalogue) -> Any:
+    rows = "".join(
+        f"<li><code>POST /v1/jobs/{escape(kind.name)}</code> {escape(kind.summary)}</li>" for kind in catalogue.tools()
+    )
+    text = (
+        "<!doctype html><meta charset=utf-8><title>Crypto MCP</title>"
+        "<style>body{font:16px/1.5 sans-serif;max-width:46rem;margin:3rem auto;padding:0 1rem}</style>"
+        f"<h1>Crypto MCP {crypto_mcp.__version__}</h1>"
+        "<p>An MCP client connects to <code>/mcp</code>. People and programs read <a href=/docs>/docs</a>, "
+        "<a href=/v1/kinds>/v1/kinds</a> and <a href=/health>/health</a>.</p>"
+        f"<ul>{rows}</ul>"
+    )
+
+    async def page() -> HTMLResponse:
+        return HTMLResponse(text)
+
+    return page

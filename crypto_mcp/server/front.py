@@ -1,0 +1,83 @@
+"""What a front-end process holds: one client of the queue, one subscription, its caches."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import httpx2
+
+from crypto_mcp.errors import SourceUnavailable
+from crypto_mcp.jobs.client import JobClient
+from crypto_mcp.jobs.connection import connect
+from crypto_mcp.jobs.dead import DeadLetters
+from crypto_mcp.jobs.waiting import Watcher
+from crypto_mcp.server.answering import Answering
+from crypto_mcp.server.health import Check, Health
+from crypto_mcp.stores.cache import MemoryCache, ResultCache
+from crypto_mcp.stores.mongo import MongoStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.settings import Settings
+
+_CACHE_ANSWERS_WITHIN = 0.5
+_MARKET_CHECKED_EVERY = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The open connections, as tools and routes use them."""
+
+    answering: Answering
+    jobs: JobClient
+    dead: DeadLetters
+    health: Health
+
+
+@asynccontextmanager
+async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[Front]:
+    """Connects when first used: a store that is away at the start does not keep the front end from starting."""
+    async with AsyncExitStack() as stack:
+        queue = connect(settings.redis.queue_url, settings.redis)
+        cache = connect(settings.redis.cache_url, settings.redis, answer_within=_CACHE_ANSWERS_WITHIN)
+        mongo = MongoStore(settings.mongo)
+        http = httpx2.AsyncClient()
+        for close in (queue.aclose, cache.aclose, mongo.close, http.aclose):
+            stack.push_async_callback(close)
+        watcher = await stack.enter_async_context(Watcher(lambda: connect(settings.redis.queue_url, settings.redis)))
+        checks = [
+            Check("queue", queue.ping, needed=True),
+            Check("cache", cache.ping),
+            Check("mongodb", mongo.ping),
+            Check("market", _market(http, settings.market.binance_url), good_for=_MARKET_CHECKED_EVERY),
+        ]
+        if "postgres" in settings.model_fields_set:
+            from crypto_mcp.stores.postgres import PostgresStore
+
+            postgres = PostgresStore(settings.postgres)
+            stack.push_async_callback(postgres.close)
+            checks.append(Check("postgresql", postgres.ping))
+        jobs = JobClient(queue, settings.queue)
+        memory = MemoryCache(settings.server.memory_cache)
+        yield Front(
+            answering=Answering(catalogue, jobs, watcher, ResultCache(cache, memory), mongo, settings.server),
+            jobs=jobs,
+            dead=DeadLetters(queue, settings.queue),
+            health=Health(checks),
+        )
+
+
+def _market(http: httpx2.AsyncClient, base_url: str) -> Callable[[], Awaitable[None]]:
+    async def ping() -> None:
+        try:
+            response = await http.get(f"{base_url}/api/v3/ping")
+        except httpx2.HTTPError as error:
+            raise SourceUnavailable(f"the market source does not answer ({type(error).__name__})") from error
+        if response.is_error:
+            raise SourceUnavailable(f"the market source answers {response.status_code}")
+
+    return ping

@@ -1,0 +1,136 @@
+"""Errors over REST: RFC 9457 problem details with our stable codes, never a traceback."""
+
+from __future__ import annotations
+
+import secrets
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from crypto_mcp.errors import CryptoMcpError, InternalError, InvalidRequest
+from crypto_mcp.models.answers import Contract, ErrorBody
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastapi import FastAPI
+    from starlette.requests import Request
+    from starlette.types import Scope
+
+log = structlog.get_logger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+_HINTS = {
+    404: "GET / lists what there is; /docs describes it.",
+    405: "The Allow header names the methods that are.",
+}
+
+
+class Problem(Contract):
+    """An error over REST (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    hint: str = ""
+    instance: str
+    request_id: str
+    job_id: str | None = None
+    retry_after: float | None = None
+
+
+def http_status(code: str) -> int:
+    """The status for an error code; 500 for one that only a worker knows."""
+    return _statuses(CryptoMcpError).get(code, 500)
+
+
+def _statuses(family: type[CryptoMcpError]) -> dict[str, int]:
+    known = {family.code: family.http_status}
+    for member in family.__subclasses__():
+        known |= _statuses(member)
+    return known
+
+
+def body_of(error: CryptoMcpError) -> ErrorBody:
+    """An error as it is written on the wire."""
+    return ErrorBody(code=error.code, message=error.message, hint=error.hint, retry_after=error.retry_after)
+
+
+def surprise(error: BaseException) -> InternalError:
+    """What to tell of an error nobody foresaw: a reference to the log line that has it all."""
+    reference = secrets.token_hex(4)
+    log.error("request failed", reference=reference, exc_info=error)
+    return InternalError(
+        f"the request failed unexpectedly (reference {reference})", hint="Report the reference; the log has the cause."
+    )
+
+
+def problem(
+    scope: Scope,
+    status: int,
+    error: ErrorBody,
+    *,
+    job_id: str | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem as a response to the request of this scope."""
+    fields: dict[str, Any] = {
+        "type": f"urn:crypto-mcp:problem:{error.code}",
+        "title": error.code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": error.message,
+        "code": error.code,
+        "hint": error.hint,
+        "instance": scope["path"],
+        "request_id": scope.get("state", {}).get("request_id", ""),
+    }
+    optional = {"job_id": job_id, "retry_after": error.retry_after}
+    fields |= {name: value for name, value in optional.items() if value is not None}
+    sent = dict(headers or {})
+    if error.retry_after is not None:
+        sent["Retry-After"] = str(max(1, round(error.retry_after)))
+    return Response(orjson.dumps(fields), status, sent, MEDIA_TYPE)
+
+
+def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Problem responses as OpenAPI has them."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def install(app: FastAPI) -> None:
+    """Has every error of the app answered as a problem."""
+    app.add_exception_handler(CryptoMcpError, _ours)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+
+
+async def _ours(request: Request, error: Exception) -> Response:
+    assert isinstance(error, CryptoMcpError)
+    return problem(request.scope, error.http_status, body_of(error))
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    name = HTTPStatus(error.status_code).phrase
+    body = ErrorBody(
+        code=name.lower().replace(" ", "_"),
+        message=f"{request.method} {request.url.path}: {name.lower()}",
+        hint=_HINTS.get(error.status_code, ""),
+    )
+    return problem(request.scope, error.status_code, body, headers=error.headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """Query parameters and headers that do not fit."""
+    assert isinstance(error, RequestValidationError)
+    said = "; ".join(f"{'.'.join(str(part) for part in e['loc'])}: {e['msg']}" for e in error.errors()[:5])
+    return await _ours(request, InvalidRequest(said, hint="/docs describes the parameters."))

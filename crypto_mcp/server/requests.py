@@ -1,0 +1,159 @@
+"""What holds for every HTTP request: an id, a bounded body, a bounded time, an answer even to a surprise."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from crypto_mcp.errors import CryptoMcpError, InvalidRequest, TimedOut
+from crypto_mcp.server.problems import body_of, problem, surprise
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BODY = 1_048_576
+
+_ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
+
+
+class BodyTooLarge(InvalidRequest):
+    """The request's body is over the limit."""
+
+    code = "body_too_large"
+    http_status = 413
+
+
+class UnsupportedMediaType(InvalidRequest):
+    """The request's body is not declared to be JSON."""
+
+    code = "unsupported_media_type"
+    http_status = 415
+
+
+class BadJson(InvalidRequest):
+    """The request's body is no JSON, or JSON that two readers may understand differently."""
+
+    code = "bad_json"
+    http_status = 400
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(f"the body has more than {LARGEST_BODY} bytes", hint="Send less at once.")
+
+
+class RequestBounds:
+    """ASGI middleware. The request id is taken from `X-Request-ID` or made, bound to the log and sent back."""
+
+    def __init__(self, app: ASGIApp, timeout: float) -> None:
+        self._app = app
+        self._timeout = timeout
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        request_id = _request_id(headers.get(b"x-request-id"))
+        scope.setdefault("state", {})["request_id"] = request_id
+        exchange = _Exchange(scope, receive, send, request_id)
+        began = time.perf_counter()
+        with bound_contextvars(request_id=request_id):
+            await self._serve(exchange, headers.get(b"content-length", b""))
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=exchange.status,
+                ms=round((time.perf_counter() - began) * 1000, 2),
+            )
+
+    async def _serve(self, exchange: _Exchange, content_length: bytes) -> None:
+        try:
+            if content_length.isdigit() and int(content_length) > LARGEST_BODY:
+                raise _too_large()
+            async with asyncio.timeout(self._timeout):
+                await self._app(exchange.scope, exchange.receive, exchange.send)
+        except TimeoutError:
+            late = TimedOut(
+                f"the request took longer than {self._timeout:g} s",
+                hint="Submit the job without `wait` and poll it; a job that was accepted goes on.",
+            )
+            await exchange.refuse(late)
+        except CryptoMcpError as error:
+            await exchange.refuse(error)
+        except Exception as error:  # noqa: BLE001 - the last line: no traceback leaves, and the log has it
+            await exchange.refuse(surprise(error))
+
+
+class _Exchange:
+    """One request and its response on their way through the middleware."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self.scope = scope
+        self.status = 0
+        self._receive = receive
+        self._send = send
+        self._stamp = (b"x-request-id", request_id.encode())
+        self._received = 0
+
+    async def receive(self) -> Message:
+        """The next part of the body, while there is room."""
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        if self._received > LARGEST_BODY:
+            raise _too_large()
+        return message
+
+    async def send(self, message: Message) -> None:
+        """The next part of the response, stamped with the request's id."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message.get("headers", ()), self._stamp]
+        await self._send(message)
+
+    async def refuse(self, error: CryptoMcpError) -> None:
+        """Answers with a problem; a response that has begun can only be cut."""
+        if self.status == 0:
+            await problem(self.scope, error.http_status, body_of(error))(self.scope, self._receive, self.send)
+
+
+def _request_id(given: bytes | None) -> str:
+    return given.decode() if given is not None and _ID.fullmatch(given) else secrets.token_hex(8)
+
+
+async def read_json(request: Request) -> Any:
+    """The request's body. Refused: NaN, numbers out of range, broken text, one key twice in an object."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise UnsupportedMediaType(
+            "the body must be JSON, and be declared so", hint="Send the header `Content-Type: application/json`."
+        )
+    return strict_json(await request.body())
+
+
+def strict_json(text: bytes) -> Any:
+    """What orjson accepts, which is RFC 8259 to the letter, with the names in every object unique."""
+    try:
+        value = orjson.loads(text)
+        json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise BadJson(f"the body cannot be read: {error}", hint="Send one JSON object.") from None
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        twin = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twin[:80]!r} is there twice")

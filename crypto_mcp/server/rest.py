@@ -1,0 +1,194 @@
+"""REST: a route for every kind of the catalogue that is offered to clients, and those that follow a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import BaseModel
+
+from crypto_mcp.catalogue import Catalogue
+from crypto_mcp.models.answers import Answer, JobRecord, JobState
+from crypto_mcp.server.answering import Outcome, to_json
+from crypto_mcp.server.problems import described, http_status, problem
+from crypto_mcp.server.requests import read_json
+from crypto_mcp.server.schemas import input_schema
+
+if TYPE_CHECKING:
+    from crypto_mcp.catalogue import JobKind
+    from crypto_mcp.server.front import Front
+
+_COME_BACK = {"Retry-After": "1"}
+
+Wait = Annotated[
+    float,
+    Query(
+        ge=0, allow_inf_nan=False, description="Seconds to wait for the job's end; capped below the request timeout."
+    ),
+]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=200, description="A request repeated with it gets the job of the first."),
+]
+
+
+class JobList(BaseModel):
+    """Recent jobs."""
+
+    jobs: list[JobRecord]
+
+
+class Kind(BaseModel):
+    """A kind of job that can be submitted."""
+
+    name: str
+    title: str
+    summary: str
+    href: str
+    list: str
+    params_schema: dict[str, Any]
+    result_schema: dict[str, Any]
+    example: dict[str, Any]
+    timeout: float
+    max_tries: int
+    cached_seconds: int
+    scope: str
+
+
+class KindList(BaseModel):
+    """All kinds on offer."""
+
+    kinds: list[Kind]
+
+
+def front_of(request: Request) -> Front:
+    """The open connections of this process."""
+    front: Front = request.state.front
+    return front
+
+
+def catalogue_routes(catalogue: Catalogue) -> APIRouter:
+    """What the catalogue offers: a submission route for every kind, and their list."""
+    router = APIRouter()
+    offered = Catalogue(tuple(catalogue.tools()))
+    listed = KindList(kinds=[_entry(kind) for kind in offered]).model_dump_json().encode()
+    for kind in offered:
+        _add_submission(router, kind)
+
+    @router.post("/jobs/{kind}", include_in_schema=False)
+    async def submit_unknown(kind: str) -> None:
+        offered[kind]  # raises UnknownKind, with the nearest names
+
+    @router.get("/kinds", tags=["kinds"], summary="What can be asked", response_model=KindList)
+    async def list_kinds() -> Response:
+        return _json(listed)
+
+    return router
+
+
+job_routes = APIRouter(tags=["jobs"])
+
+
+@job_routes.get("/jobs", summary="Recent jobs, the newest first", response_model=JobList)
+async def list_jobs(
+    request: Request,
+    kind: Annotated[str | None, Query(max_length=100, description="Only of this kind.")] = None,
+    state: Annotated[JobState | None, Query(description="Only in this state.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Response:
+    """Jobs of all kinds; finished ones are kept for a day."""
+    records = await front_of(request).jobs.recent(kind=kind, state=state, limit=limit)
+    return _json(JobList(jobs=records).model_dump_json(exclude_none=True).encode())
+
+
+@job_routes.get("/jobs/{job_id}", summary="A job as it stands", response_model=JobRecord, responses=described(404))
+async def get_job(request: Request, job_id: str, wait: Wait = 0) -> Response:
+    """State, progress, attempts and timings. With `wait` it answers when the job ends, at the latest then."""
+    record = await front_of(request).answering.status(job_id, wait=wait)
+    return _json(to_json(record), headers=None if record.state.finished else _COME_BACK)
+
+
+@job_routes.get(
+    "/jobs/{job_id}/result",
+    summary="The answer of a job",
+    response_model=Answer[Any],
+    responses={202: {"model": Answer[Any], "description": "Not finished yet."}, **described(404, 410)},
+)
+async def get_result(request: Request, job_id: str, wait: Wait = 0) -> Response:
+    """What the submission would have answered. A failed job is a problem with the code and status of its error."""
+    return _answer(request, await front_of(request).answering.result(job_id, wait=wait))
+
+
+@job_routes.delete(
+    "/jobs/{job_id}",
+    summary="Cancel a job",
+    response_model=JobRecord,
+    responses={202: {"model": JobRecord, "description": "It runs, and was told to stop."}, **described(404)},
+)
+async def cancel_job(request: Request, job_id: str) -> Response:
+    """A finished job stays as it is."""
+    record = await front_of(request).answering.cancel(job_id)
+    return _json(to_json(record), 200 if record.state.finished else 202)
+
+
+def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
+    async def submit(request: Request, wait: Wait = 0, idempotency_key: IdempotencyKey = None) -> Response:
+        outcome = await front_of(request).answering.call(
+            kind,
+            await read_json(request),
+            wait=wait,
+            trace=request.state.request_id,
+            idempotency_key=idempotency_key,
+        )
+        return _answer(request, outcome)
+
+    envelope = Answer.__class_getitem__(kind.result)
+    body = {"schema": input_schema(kind.params), "example": dict(kind.example)}
+    router.add_api_route(
+        f"/jobs/{kind.name}",
+        submit,
+        methods=["POST"],
+        tags=["submit"],
+        name=kind.name,
+        operation_id=kind.name,
+        summary=kind.title,
+        description=kind.summary,
+        response_model=envelope,
+        responses={
+            202: {"model": envelope, "description": "Accepted, not finished yet."},
+            **described(400, 409, 413, 415, 500, 504),
+        },
+        openapi_extra={"requestBody": {"required": True, "content": {"application/json": body}}},
+    )
+
+
+def _answer(request: Request, outcome: Outcome) -> Response:
+    """200 with a result, 202 while the job is under way, a problem if it has failed."""
+    if outcome.failed and outcome.error is not None:
+        return problem(request.scope, http_status(outcome.error.code), outcome.error, job_id=outcome.job_id)
+    if outcome.status.finished:
+        return _json(outcome.to_json())
+    href = f"/v1/jobs/{outcome.job_id}"
+    step = {"method": "GET", "href": f"{href}/result?wait=20", "why": "waits for the result"}
+    return _json(outcome.to_json([step]), 202, {"Location": href, **_COME_BACK})
+
+
+def _entry(kind: JobKind[Any, Any]) -> Kind:
+    return Kind(
+        name=kind.name,
+        title=kind.title,
+        summary=kind.summary,
+        href=f"/v1/jobs/{kind.name}",
+        list=kind.list,
+        params_schema=kind.params.model_json_schema(),
+        result_schema=kind.result.model_json_schema(mode="serialization"),
+        example=dict(kind.example),
+        timeout=kind.timeout,
+        max_tries=kind.max_tries,
+        cached_seconds=kind.cache.ttl if kind.cache else 0,
+        scope=kind.scope,
+    )
+
+
+def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, status, headers, "application/json")

@@ -1,0 +1,84 @@
+"""The front end's processes, all on one port.
+
+The parent imports the application once and forks: a process more costs milliseconds and shares the code's memory, where
+uvicorn's own `workers` start an interpreter for each (docs/rest.md has the figures).
+"""
+
+from __future__ import annotations
+
+import gc
+import socket
+from typing import TYPE_CHECKING
+
+import structlog
+
+from crypto_mcp.catalogue import CATALOGUE
+from crypto_mcp.errors import CryptoMcpError
+from crypto_mcp.server.fleet import Fleet
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.settings import ServerSettings, Settings
+
+log = structlog.get_logger(__name__)
+
+GRACE = 5
+"""Seconds after SIGTERM in which requests may finish. Calls that wait longer are cut; their jobs go on."""
+
+_BACKLOG = 2048
+
+
+class CannotListen(CryptoMcpError):
+    """The port is taken, or the address is not this machine's."""
+
+    code = "cannot_listen"
+
+
+def run(settings: Settings, catalogue: Catalogue = CATALOGUE) -> None:
+    """Serves until SIGTERM or SIGINT, then returns. `CannotListen` if the port is taken."""
+    with listen(settings.server) as listening:
+        from crypto_mcp.server.app import build_app  # after the port is known to be free: this is what takes time
+
+        app = build_app(settings, catalogue)
+        host, port = listening.getsockname()[:2]
+        log.info("front end starts", address=f"http://{host}:{port}", processes=settings.server.workers)
+        gc.collect()
+        gc.freeze()  # what is shared with the children is left alone, so that it stays shared
+        Fleet(settings.server.workers, lambda: _serve(app, listening), grace=GRACE).run()
+    log.info("front end stopped")
+
+
+def listen(settings: ServerSettings) -> socket.socket:
+    """The listening socket."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise CannotListen(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            hint="Stop what uses the port, or choose another with CRYPTO_MCP_SERVER__PORT (CRYPTO_MCP_SERVER__HOST).",
+        ) from None
+    return listening
+
+
+def _serve(app: FastAPI, listening: socket.socket) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+    )
+    uvicorn.Server(config).run(sockets=[listening])

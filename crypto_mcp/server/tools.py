@@ -1,0 +1,233 @@
+"""MCP tools: every kind of the catalogue that is offered to clients, and three that go on with a job."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    INVALID_PARAMS,
+    CallToolRequestParams,
+    CallToolResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+    Tool,
+    ToolAnnotations,
+)
+from pydantic import Field, ValidationError
+from structlog.contextvars import get_contextvars
+
+import crypto_mcp
+from crypto_mcp.errors import CryptoMcpError, InvalidRequest
+from crypto_mcp.models.answers import Contract, JobState
+from crypto_mcp.server.answering import Outcome, longest_wait, to_json
+from crypto_mcp.server.problems import body_of, surprise
+from crypto_mcp.server.schemas import answer_outline, input_schema, lean_schema, tool_input, wait_schema
+from crypto_mcp.validation import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from mcp.server.context import ServerRequestContext
+
+    from crypto_mcp.catalogue import Catalogue, JobKind
+    from crypto_mcp.models.answers import Progress
+    from crypto_mcp.server.answering import OnProgress
+    from crypto_mcp.server.front import Front
+    from crypto_mcp.settings import ServerSettings
+
+INSTRUCTIONS = (
+    "Crypto market analysis on closed bars. A call answers at once if the result is cached, else it waits up to `wait` "
+    "seconds; an answer whose status is queued, running or retrying says under `next` how to get the result. "
+    "Every result names its data source and age. Results are not financial advice."
+)
+
+
+class _JobId(Contract):
+    job_id: str = Field(min_length=1, max_length=64)
+
+
+class _JobIdAndWait(_JobId):
+    wait: float | None = Field(None, ge=0)
+
+
+class Tools:
+    """Lists and calls the tools."""
+
+    def __init__(self, catalogue: Catalogue, settings: ServerSettings) -> None:
+        self._default_wait = settings.default_wait
+        self._longest_wait = longest_wait(settings)
+        self._kinds = {kind.name: kind for kind in catalogue.tools()}
+        self._tools = [self._kind_tool(kind) for kind in self._kinds.values()] + self._job_tools()
+        self._schemas = {tool.name: tool.input_schema for tool in self._tools}
+        if len(self._schemas) != len(self._tools):
+            raise ValueError("a job kind has the name of one of the job tools")
+
+    def input_schema(self, name: str) -> Mapping[str, Any] | None:
+        """The input schema of a tool."""
+        return self._schemas.get(name)
+
+    async def listed(self, _: ServerRequestContext[Front], __: PaginatedRequestParams | None) -> ListToolsResult:
+        """All tools, on one page."""
+        return ListToolsResult(tools=self._tools)
+
+    async def call(self, ctx: ServerRequestContext[Front], params: CallToolRequestParams) -> CallToolResult:
+        """Calls a tool. What goes wrong is told in the result, where a model can read it."""
+        arguments = dict(params.arguments or {})
+        try:
+            if (kind := self._kinds.get(params.name)) is not None:
+                return await self._call_kind(ctx, kind, arguments)
+            match params.name:
+                case "job_status":
+                    return await self._job_status(ctx, arguments)
+                case "job_result":
+                    return await self._job_result(ctx, arguments)
+                case "job_cancel":
+                    return await self._job_cancel(ctx, arguments)
+        except CryptoMcpError as error:
+            return _refusal(error)
+        except Exception as error:  # noqa: BLE001 - the last line: the log has the cause, the client a reference
+            return _refusal(surprise(error))
+        raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:80]}", {"tools": list(self._schemas)})
+
+    async def _call_kind(
+        self, ctx: ServerRequestContext[Front], kind: JobKind[Any, Any], arguments: dict[str, Any]
+    ) -> CallToolResult:
+        wait = self._wait(arguments.pop("wait", None))
+        outcome = await ctx.lifespan_context.answering.call(
+            kind,
+            arguments,
+            wait=wait,
+            trace=get_contextvars().get("request_id", ""),
+            on_progress=_reporter(ctx),
+        )
+        return self._answer(outcome)
+
+    async def _job_status(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
+        record = await ctx.lifespan_context.answering.status(_checked(_JobId, arguments).job_id)
+        return _result(to_json(record))
+
+    async def _job_result(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
+        asked = _checked(_JobIdAndWait, arguments)
+        outcome = await ctx.lifespan_context.answering.result(
+            asked.job_id, wait=self._wait(asked.wait), on_progress=_reporter(ctx)
+        )
+        return self._answer(outcome)
+
+    async def _job_cancel(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
+        record = await ctx.lifespan_context.answering.cancel(_checked(_JobId, arguments).job_id)
+        return _result(to_json(record))
+
+    def _wait(self, asked: Any) -> float:
+        if asked is None:
+            return self._default_wait
+        if isinstance(asked, bool) or not isinstance(asked, (int, float)) or not asked >= 0:
+            raise InvalidRequest("wait: must be a number of seconds", hint="Leave it out, or give 0 or more.")
+        return float(asked)
+
+    def _answer(self, outcome: Outcome) -> CallToolResult:
+        steps = []
+        if not outcome.status.finished:
+            arguments = {"job_id": outcome.job_id, "wait": self._default_wait}
+            steps.append({"tool": "job_result", "arguments": arguments, "why": "waits for the result"})
+        return _result(outcome.to_json(steps), failed=outcome.failed)
+
+    def _kind_tool(self, kind: JobKind[Any, Any]) -> Tool:
+        example = f" Example: {orjson.dumps(dict(kind.example)).decode()}" if kind.example else ""
+        return Tool(
+            name=kind.name,
+            title=kind.title,
+            description=kind.summary + example,
+            input_schema=tool_input(kind, self._default_wait, self._longest_wait),
+            output_schema=answer_outline(lean_schema(kind.result)),
+            annotations=ToolAnnotations(
+                read_only_hint=kind.read_only, destructive_hint=False, idempotent_hint=kind.read_only,
+                open_world_hint=True,
+            ),
+        )  # fmt: skip
+
+    def _job_tools(self) -> list[Tool]:
+        by_id = input_schema(_JobId)
+        waiting = input_schema(_JobId)
+        waiting["properties"]["wait"] = wait_schema(self._default_wait, self._longest_wait)
+        return [
+            Tool(
+                name="job_status",
+                title="Status of a job",
+                description="State, progress, attempts and timings of a job, without its result.",
+                input_schema=by_id,
+                annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
+            ),
+            Tool(
+                name="job_result",
+                title="Result of a job",
+                description="Waits for a job and returns its answer, as the tool that started it would have.",
+                input_schema=waiting,
+                output_schema=answer_outline(),
+                annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
+            ),
+            Tool(
+                name="job_cancel",
+                title="Cancel a job",
+                description="Stops a job that waits or runs. Ending a call that waits does not stop its job.",
+                input_schema=by_id,
+                annotations=ToolAnnotations(
+                    read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
+                ),
+            ),
+        ]
+
+
+def mcp_server(
+    catalogue: Catalogue,
+    settings: ServerSettings,
+    lifespan: Callable[[Server[Front]], AbstractAsyncContextManager[Front]],
+) -> Server[Front]:
+    """The MCP server over any transport. `lifespan` gives the open connections."""
+    tools = Tools(catalogue, settings)
+    return Server(
+        "crypto-mcp",
+        version=crypto_mcp.__version__,
+        title="Crypto MCP",
+        instructions=INSTRUCTIONS,
+        lifespan=lifespan,
+        get_tool_input_schema=tools.input_schema,
+        on_list_tools=tools.listed,
+        on_call_tool=tools.call,
+    )
+
+
+def _checked(model: type[Any], arguments: dict[str, Any]) -> Any:
+    try:
+        return model.model_validate(arguments)
+    except ValidationError as error:
+        raise InvalidRequest(explain(error), hint="Give the job_id of an answer.") from None
+
+
+def _reporter(ctx: ServerRequestContext[Front]) -> OnProgress:
+    """Passes a job's progress on; the protocol wants every notification to be ahead of the one before."""
+    reported = -1.0
+
+    async def report(progress: Progress) -> None:
+        nonlocal reported
+        if progress.fraction > reported:
+            reported = progress.fraction
+            await ctx.session.report_progress(progress.fraction, 1.0, progress.words or None)
+
+    return report
+
+
+def _result(answer: bytes, *, failed: bool = False) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=answer.decode())],
+        structured_content=orjson.loads(answer),
+        is_error=failed,
+    )
+
+
+def _refusal(error: CryptoMcpError) -> CallToolResult:
+    return _result(Outcome(JobState.FAILED, error=body_of(error)).to_json(), failed=True)
