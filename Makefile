@@ -1,0 +1,71 @@
+# One entry for people and for CI. Every target sets up .venv by itself; a set-up that is up to date costs nothing.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3.13 python3.12 python3.11 python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+ONLY   ?=
+LIVE   ?=
+ARGS   ?=
+
+.PHONY: help run test check format bench chaos lock clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## Run the whole product on this machine (LIVE=1: real market data)
+	@exec $(BIN)/crypto-mcp run $(if $(LIVE),--live)
+
+test: $(READY) ## Run the test suite against real servers (ARGS="-k name")
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## Linter, format, types, import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Format the code and fix what the linter can
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+bench: $(READY) ## Measure speed beside other systems (ONLY=queue for one section)
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+chaos: $(READY) ## 20,000 jobs under killed workers, killed Redis and cut sockets
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
+	@uv pip compile --universal --all-extras --generate-hashes --no-header --no-emit-index-url --quiet \
+	  --python-version 3.11 --output-file requirements.lock pyproject.toml
+
+clean: ## Remove .venv, caches and the data of `make run`
+	@if [ -s .local/run.lock ] && kill -0 "$$(cat .local/run.lock)" 2>/dev/null; then \
+	  echo "A stack is running here as process $$(cat .local/run.lock): end it first." >&2; exit 1; fi
+	rm -rf $(VENV) .local .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache bench-out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One set-up at a time: two terminals may start at once. The stamp is looked at again under the lock.
+$(READY): requirements.lock pyproject.toml
+	@exec 9<Makefile; if command -v flock >/dev/null; then flock 9; fi; \
+	if [ -e $@ ] && [ ! requirements.lock -nt $@ ] && [ ! pyproject.toml -nt $@ ]; then exit 0; fi; \
+	python=; seen=; for name in $(PYTHON); do \
+	  version=$$("$$name" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue; \
+	  seen="$$seen $$version"; \
+	  case $$version in 3.11|3.12|3.13) python=$$name; break;; esac; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Python 3.11, 3.12 or 3.13 is needed (found:$${seen:- none}). On Debian 12: apt-get install python3 python3-venv." >&2; \
+	  echo 'One that is not on PATH: make PYTHON=/path/to/python3.12' >&2; exit 1; fi; \
+	"$$python" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$$python cannot make virtual environments: apt-get install python3-venv" >&2; exit 1; }; \
+	echo "Setting up .venv with $$python (once)"; \
+	$(BIN)/python -c '' 2>/dev/null || "$$python" -m venv --clear $(VENV); \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes --no-deps -r requirements.lock; \
+	$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	touch $@
