@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 _TALKATIVE = ("arq.worker", "arq.jobs", "arq.connections", "httpx2", "httpcore2", "pymongo", "mcp", "uvicorn.access")
 
+_TRACEBACK = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
+"""Without local variables: they hold arguments and passwords."""
+
 
 def configure(settings: LogSettings) -> None:
     """Sets up structlog, and the standard library's logging to come out the same way."""
@@ -29,9 +32,11 @@ def configure(settings: LogSettings) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     rendering: list[structlog.typing.Processor] = (
-        [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(_json)]
+        [structlog.processors.ExceptionRenderer(_TRACEBACK), structlog.processors.JSONRenderer(_json)]
         if as_json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
     )
     structlog.configure(
         processors=[*shared, *rendering],

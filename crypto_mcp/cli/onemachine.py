@@ -32,7 +32,7 @@ def run_stack(settings: Settings, *, live: bool) -> None:
 
 
 async def _run(settings: Settings, *, live: bool) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     running = asyncio.create_task(_start_and_wait(settings, console, live=live))
 
     def end() -> None:

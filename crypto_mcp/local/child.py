@@ -11,7 +11,6 @@ from pathlib import Path
 from crypto_mcp.local.errors import LocalError, MissingLibrary, StartFailed
 from crypto_mcp.local.process import Launch, Process
 
-_POLL = 0.02
 _TAIL_BYTES = 4_000
 _TAIL_LINES = 8
 
@@ -34,6 +33,7 @@ class Child(ABC):
     """A program under our care. `start` returns when it is ready to be used."""
 
     stop_grace = 10.0
+    poll = 0.02
 
     def __init__(self, name: str, log: Path) -> None:
         self.name = name
@@ -109,7 +109,7 @@ class Child(ABC):
             except (NotReady, OSError):
                 if process.returncode is not None:
                     raise self._failure(process.returncode, log_begin) from None
-                await asyncio.sleep(_POLL)
+                await asyncio.sleep(self.poll)
 
     def _failure(self, status: int, log_begin: int) -> LocalError:
         text = _tail(self.log, log_begin)

@@ -32,7 +32,9 @@ def only_stack(path: Path) -> Iterator[int | None]:
             ) from None
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
-        yield int(said) if said.isdigit() else None
-        os.ftruncate(descriptor, 0)
+        try:
+            yield int(said) if said.isdigit() else None
+        finally:
+            os.ftruncate(descriptor, 0)
     finally:
         os.close(descriptor)

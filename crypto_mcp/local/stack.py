@@ -15,7 +15,7 @@ from crypto_mcp.local.mongo_server import MongoServer
 from crypto_mcp.local.passwords import Passwords
 from crypto_mcp.local.ports import LOOPBACK, require_free
 from crypto_mcp.local.postgres_server import PostgresServer
-from crypto_mcp.local.program import Program
+from crypto_mcp.local.program import Program, WebProgram, WorkerProgram
 from crypto_mcp.local.redis_server import RedisServer
 from crypto_mcp.local.server import write_private
 from crypto_mcp.local.supervisor import Supervisor
@@ -152,21 +152,30 @@ class Stack:
             await store.close()
 
     def _sandbox(self) -> Program:
-        return self._program("sandbox", ["sandbox"], port=self.settings.sandbox.port)
+        port = self.settings.sandbox.port
+        return WebProgram("sandbox", ["sandbox"], port=port, env=self._program_env(), log=self._log("sandbox"))
 
     def _programs(self) -> list[Program]:
-        grace = self.settings.queue.shutdown_grace + _STOP_MARGIN
+        env, port = self._program_env(), self.settings.server.port
+        workers = [
+            WorkerProgram(
+                name,
+                lists,
+                queue_url=self.redis.url(2),
+                env=env,
+                log=self._log(name),
+                stop_grace=self.settings.queue.shutdown_grace + _STOP_MARGIN,
+            )
+            for name, lists in _WORKERS.items()
+        ]
         return [
-            self._program("front-end", ["serve"], port=self.settings.server.port),
-            *(self._program(name, ["worker", *lists], stop_grace=grace) for name, lists in _WORKERS.items()),
-            self._program("scheduler", ["scheduler"]),
+            WebProgram("front-end", ["serve"], port=port, env=env, log=self._log("front-end")),
+            *workers,
+            Program("scheduler", ["scheduler"], env=env, log=self._log("scheduler")),
         ]
 
-    def _program(
-        self, name: str, arguments: list[str], *, port: int | None = None, stop_grace: float = 10.0
-    ) -> Program:
-        env = os.environ | self.environment()
-        return Program(name, arguments, env=env, log=self._log(name), port=port, stop_grace=stop_grace)
+    def _program_env(self) -> dict[str, str]:
+        return os.environ | self.environment()
 
     async def _require_ports(self, patience: float) -> None:
         """Every port is free, or becomes free while what a killed stack left behind ends."""
