@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -34,6 +35,8 @@ def serve() -> None:
 
 def worker(lists: Lists, allow_eviction: AllowEviction = False) -> None:
     """Run a worker on one or more lists."""
+    # TA-Lib imports pandas wherever it is installed, 0.6 s and 60 MB a process that no worker has a use for.
+    sys.modules["pandas"] = None  # type: ignore[assignment]
     from crypto_mcp.logs import configure
     from workers.main import run
 
