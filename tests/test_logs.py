@@ -1,0 +1,65 @@
+"""Log lines: JSON, with what is bound to the context, without arguments and local variables."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+ROOT = Path(__file__).parents[1]
+
+
+def logged(program: str, level: str = "INFO") -> list[dict[str, Any]]:
+    """The lines a program logs when standard error is no terminal."""
+    setup = f"import logging, structlog; from crypto_mcp.logs import configure\n{CONFIGURE.format(level=level)}\n"
+    done = subprocess.run([sys.executable, "-c", setup + program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == ""  # stdio belongs to MCP
+    return [orjson.loads(line) for line in done.stderr.splitlines()]
+
+
+CONFIGURE = "from crypto_mcp.settings import LogSettings; configure(LogSettings(level={level!r}))"
+
+
+def test_a_line_carries_the_context() -> None:
+    (line,) = logged(
+        "structlog.contextvars.bind_contextvars(request_id='r1', job_id='j1', worker='w1', trace='t1')\n"
+        "structlog.get_logger().info('done', ms=1.5)"
+    )
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "done", "level": "info", "ms": 1.5, "request_id": "r1", "job_id": "j1", "worker": "w1", "trace": "t1",
+    }  # fmt: skip
+
+
+def test_the_standard_library_logs_the_same_way() -> None:
+    (line,) = logged(
+        "structlog.contextvars.bind_contextvars(job_id='j1')\nlogging.getLogger('uvicorn.error').warning('a %s', 'b')"
+    )
+    assert line["event"] == "a b"
+    assert line["job_id"] == "j1"
+    assert line["logger"] == "uvicorn.error"
+
+
+def test_arq_does_not_log_the_arguments_of_jobs() -> None:
+    """At INFO arq writes every job with its arguments and its result."""
+    for level in ("DEBUG", "INFO"):
+        assert logged("logging.getLogger('arq.worker').info('job(secret=1)')", level) == []
+
+
+def test_a_traceback_has_no_local_variables() -> None:
+    program = (
+        "def work(password):\n    raise ValueError('broke')\n"
+        "try:\n    work('hunter2')\nexcept ValueError:\n    structlog.get_logger().exception('failed')\n"
+    )
+    (line,) = logged(program)
+    assert line["exception"][0]["exc_value"] == "broke"
+    assert line["exception"][0]["frames"][-1]["name"] == "work"
+    assert "hunter2" not in str(line)
+
+
+def test_the_level_is_the_least_that_is_written() -> None:
+    program = "log = structlog.get_logger(); log.info('a'); log.warning('b'); logging.getLogger('x').info('c')"
+    assert [line["event"] for line in logged(program, "WARNING")] == ["b"]
