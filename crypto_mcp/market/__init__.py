@@ -1,0 +1,1 @@
+"""Market data: one module per outside system behind one small protocol."""

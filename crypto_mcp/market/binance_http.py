@@ -1,0 +1,171 @@
+"""Asking Binance: one place where a request is made, repeated, refused.
+
+Wire facts: https://developers.binance.com/docs/binance-spot-api-docs (rest-api, errors). Errors are told apart by their
+code, messages may change.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import orjson
+import stamina
+import structlog
+
+from crypto_mcp.errors import InvalidRequest, SourceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crypto_mcp.settings import MarketSettings
+
+log = structlog.get_logger(__name__)
+
+INVALID_SYMBOL, ILLEGAL_CHARACTERS = -1121, -1100
+_PASSING = frozenset({-1000, -1001, -1006, -1007, -1008})
+_IM_A_TEAPOT = 418  # an IP ban, not a joke
+_PAUSE_WITHOUT_ADVICE = 60.0
+_PAUSE_AFTER_FORBIDDEN = 300.0
+_BANNED_UNTIL = re.compile(r"banned until (\d{13})")
+
+
+class SourceRefuses(InvalidRequest):
+    """The exchange refuses this request for good: asked again it will say the same."""
+
+    code = "source_refuses"
+
+    def __init__(self, message: str, *, hint: str = "", binance_code: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.binance_code = binance_code
+
+
+class _Passing(Exception):
+    """Worth another try within this call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A good answer: its JSON, its headers, and the seconds the exchange took."""
+
+    body: Any
+    headers: Mapping[str, str]
+    seconds: float
+
+
+class BinanceHttp:
+    """GET with retries for what passes, and a latch for what must not be repeated.
+
+    While the latch is on no request leaves: asking on during a 429 turns it into a ban, and asking on during a ban
+    lengthens it.
+    """
+
+    def __init__(self, settings: MarketSettings) -> None:
+        self._client = httpx2.AsyncClient(
+            base_url=settings.binance_url,
+            timeout=settings.timeout,
+            headers={"accept": "application/json", "user-agent": "crypto-mcp"},
+        )
+        self._host = self._client.base_url.host
+        self._attempts = settings.attempts
+        self._not_before = 0.0
+        self._why = ""
+
+    async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Reply:
+        """The answer; `SourceUnavailable` with when to come back, or `SourceRefuses`."""
+        try:
+            async for attempt in stamina.retry_context(
+                on=_Passing, attempts=self._attempts, timeout=None, wait_initial=0.1, wait_max=2.0, wait_jitter=0.2
+            ):
+                with attempt:
+                    return await self._once(path, params or {})
+        except _Passing as error:
+            raise SourceUnavailable(
+                f"{self._host} does not answer: {error}", hint="Try again in a minute.", retry_after=5
+            ) from error
+        raise AssertionError("unreachable")
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._client.aclose()
+
+    async def _once(self, path: str, params: Mapping[str, str | int]) -> Reply:
+        self._check_latch()
+        began = time.monotonic()
+        try:
+            response = await self._client.get(path, params=dict(params))
+        except httpx2.TransportError as error:
+            raise _Passing(f"{type(error).__name__} {error}".strip()) from error
+        if response.status_code == HTTPStatus.OK:
+            return Reply(_json(response), response.headers, time.monotonic() - began)
+        raise self._refusal(response)
+
+    def _check_latch(self) -> None:
+        left = self._not_before - time.monotonic()
+        if left > 0:
+            raise SourceUnavailable(
+                f"{self._host} {self._why}; not asked again before that is over",
+                hint=f"Try again in {left:.0f} seconds.",
+                retry_after=round(left, 1),
+            )
+
+    def _refusal(self, response: httpx2.Response) -> Exception:
+        """What an answer other than 200 means."""
+        code, message = _error_body(response)
+        status = response.status_code
+        if status in (HTTPStatus.TOO_MANY_REQUESTS, _IM_A_TEAPOT):
+            why = "has banned this address" if status == _IM_A_TEAPOT else "asks to slow down"
+            return self._latch(_pause(response, message), why)
+        if status == HTTPStatus.FORBIDDEN:
+            return self._latch(_PAUSE_AFTER_FORBIDDEN, "forbids requests from this address")
+        if status == HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:
+            return SourceRefuses(
+                f"{self._host} does not serve this location",
+                hint="Set CRYPTO_MCP_MARKET__BINANCE_URL to a host that does, such as the public market data host.",
+            )
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _PASSING:
+            return _Passing(f"HTTP {status}, code {code}")
+        return SourceRefuses(
+            f"{self._host} refuses the request: {message[:200]} (code {code})",
+            hint="Check symbol, timeframe and number of bars.",
+            binance_code=code,
+        )
+
+    def _latch(self, seconds: float, why: str) -> SourceUnavailable:
+        self._not_before = max(self._not_before, time.monotonic() + seconds)
+        self._why = why
+        log.warning("exchange refuses for now", host=self._host, why=why, seconds=round(seconds, 1))
+        return SourceUnavailable(
+            f"{self._host} {why}", hint=f"Try again in {seconds:.0f} seconds.", retry_after=round(seconds, 1)
+        )
+
+
+def _json(response: httpx2.Response) -> Any:
+    try:
+        return orjson.loads(response.content)
+    except orjson.JSONDecodeError as error:
+        raise _Passing("the answer is no JSON") from error
+
+
+def _error_body(response: httpx2.Response) -> tuple[int, str]:
+    """Code and message; a firewall answers in HTML, then 0 and nothing."""
+    try:
+        body = orjson.loads(response.content)
+        return int(body["code"]), str(body["msg"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return 0, ""
+
+
+def _pause(response: httpx2.Response, message: str) -> float:
+    """Seconds to keep away: the later of the header and the time a ban's message names."""
+    try:
+        advised = float(response.headers.get("retry-after", _PAUSE_WITHOUT_ADVICE))
+    except ValueError:
+        advised = _PAUSE_WITHOUT_ADVICE
+    if until := _BANNED_UNTIL.search(message):
+        advised = max(advised, int(until.group(1)) / 1000 - time.time())
+    return max(1.0, advised)

@@ -1,0 +1,49 @@
+"""Candles with where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from crypto_mcp.models.candles import Candles
+    from crypto_mcp.models.timeframes import Timeframe
+
+
+@dataclass(frozen=True, slots=True)
+class MarketCandles:
+    """Closed bars of one symbol.
+
+    Attributes:
+        symbol: in the exchange's spelling.
+        candles: oldest first, closed ones only.
+        source: who said so; `sandbox` whenever a sandbox did, whatever the settings call it.
+        observed_at: the exchange's time when they were read, UTC.
+        note: what a reader must know of them: missing bars, a shift in time. None if nothing.
+    """
+
+    symbol: str
+    candles: Candles
+    source: str
+    observed_at: datetime
+    note: str | None = None
+
+
+class CandleSource(Protocol):
+    """An outside system that has candles."""
+
+    async def candles(self, symbol: str, timeframe: Timeframe, bars: int, *, least: int = 1) -> MarketCandles:
+        """The newest `bars` closed bars, or all there are.
+
+        Raises:
+            UnknownSymbol: it lists no such symbol; the hint has the nearest names.
+            NotEnoughData: it has fewer than `least`.
+            SourceUnavailable: it does not answer, or refuses for now. Never a made-up bar.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        ...

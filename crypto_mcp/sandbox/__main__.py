@@ -1,0 +1,22 @@
+"""`python -m crypto_mcp.sandbox`: the sandbox as a process of its own."""
+
+from __future__ import annotations
+
+import uvicorn
+
+from crypto_mcp.logs import configure
+from crypto_mcp.sandbox.app import create_app
+from crypto_mcp.settings import Settings, get_settings
+
+
+def run(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT."""
+    configure(settings.log)
+    uvicorn.run(
+        create_app(), host=settings.sandbox.host, port=settings.sandbox.port, log_config=None, access_log=False,
+        server_header=False, timeout_graceful_shutdown=2,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    run(get_settings())
