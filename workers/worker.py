@@ -202,7 +202,7 @@ class DeskWorker(Worker):
                 await asyncio.sleep(_RESUBSCRIBE_PAUSE)
 
 
-async def _no_kind(_: object) -> None:
+async def _no_kind(ctx: dict[Any, Any], *args: Any, **kwargs: Any) -> None:
     """On a list that has no kinds yet every envelope is refused, so this is never run."""
 
 

@@ -210,7 +210,8 @@ async def _front_end(settings: Settings) -> list[Finding]:
     if health.get("status") == "ok":
         return [Finding(Level.FINE, "Front end", f"{health['url']}, version {health.get('version')}")]
     away = [f"{name}: {said.get('reason')}" for name, said in health.get("checks", {}).items() if "reason" in said]
-    return [Finding(Level.WRONG, "Front end", f"{health['url']} is {health.get('status')}; {'; '.join(away)}")]
+    level = Level.WARNING if health.get("status") == "degraded" else Level.WRONG
+    return [Finding(level, "Front end", f"{health['url']} is {health.get('status')}; {'; '.join(away)}")]
 
 
 def _port_of_front_end(settings: Settings, error: Exception) -> list[Finding]:

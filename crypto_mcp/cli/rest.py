@@ -76,8 +76,6 @@ class FrontEnd:
             ) from None
         if response.is_error:
             raise _told(body.get("code", "internal_error"), body.get("detail", ""), body.get("hint", ""))
-        if failure := body.get("error"):
-            raise _told(failure["code"], failure["message"], failure.get("hint", ""))
         return body
 
     def _send(self, method: str, path: str, **options: Any) -> httpx2.Response:

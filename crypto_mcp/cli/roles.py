@@ -60,12 +60,9 @@ def scheduler() -> None:
 
 def sandbox() -> None:
     """Run the loopback exchange: recorded candles, real wire formats, limits and errors."""
-    from crypto_mcp.logs import configure
-    from crypto_mcp.sandbox.serve import run
+    from crypto_mcp.sandbox.__main__ import run
 
-    settings = load()
-    configure(settings.log)
-    run(settings.sandbox)
+    run(load())
 
 
 def stdio() -> None:

@@ -127,18 +127,24 @@ class Stack:
         return {f"CRYPTO_MCP_{name}": value for name, value in found.items()}
 
     async def _start(self, supervisor: Supervisor) -> None:
-        """Redis first, which takes no time and which the programs need; then all at once."""
+        """First Redis, which takes no time and which the programs need; then all that a first answer needs at once.
+
+        The other programs come in the background: on two processors they would delay it by a second.
+        """
         await supervisor.start(self.redis, stage=_USED)
+        front_end, *workers = self._programs()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(supervisor.start(self.mongo, stage=_USED))
                 group.create_task(self._start_postgres(supervisor))
                 if not self.live:
                     group.create_task(supervisor.start(self._sandbox(), stage=_USED))
-                for program in self._programs():
-                    group.create_task(supervisor.start(program, stage=_USING))
+                group.create_task(supervisor.start(front_end, stage=_USING))
+                group.create_task(supervisor.start(workers[0], stage=_USING))
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
+        for program in workers[1:]:
+            supervisor.start_soon(program, stage=_USING)
 
     async def _start_postgres(self, supervisor: Supervisor) -> None:
         await supervisor.start(self.postgres, stage=_USED)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from crypto_mcp.local.child import ended
 from crypto_mcp.local.errors import LocalError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from crypto_mcp.local.child import Child
 
@@ -35,7 +35,15 @@ class Supervisor:
         """
         self._stages.setdefault(stage, []).append(child)
         await child.start()
-        self._keepers.append(asyncio.create_task(self._keep(child), name=f"keep {child.name}"))
+        self._keep_up(self._keep(child))
+
+    def start_soon(self, child: Child, *, stage: int) -> None:
+        """Starts a child in the background, trying until it runs, and keeps it running."""
+        self._stages.setdefault(stage, []).append(child)
+        self._keep_up(self._start_and_keep(child))
+
+    def _keep_up(self, work: Coroutine[Any, Any, None]) -> None:
+        self._keepers.append(asyncio.create_task(work))
 
     async def stop(self) -> None:
         """Ends the highest stage first, so that nobody loses what it uses before it has ended."""
@@ -44,6 +52,14 @@ class Supervisor:
         await asyncio.gather(*self._keepers, return_exceptions=True)
         for stage in sorted(self._stages, reverse=True):
             await asyncio.gather(*(child.stop() for child in self._stages[stage]))
+
+    async def _start_and_keep(self, child: Child) -> None:
+        try:
+            await child.start()
+        except LocalError as error:
+            self._say(f"{child.name} does not start, next try in {_FIRST_PAUSE:.1f} s: {error.message}")
+            await self._start_again(child, _FIRST_PAUSE)
+        await self._keep(child)
 
     async def _keep(self, child: Child) -> None:
         pause = _FIRST_PAUSE

@@ -99,6 +99,19 @@ async def test_a_first_start_that_fails_is_an_error(supervised: Supervisor, tmp_
         await supervised.start(child, stage=1)
 
 
+async def test_a_child_may_be_started_in_the_background(
+    supervised: Supervisor, said: list[str], tmp_path: Path
+) -> None:
+    child = Sleeper("scheduler", tmp_path)
+    child.broken = True
+    supervised.start_soon(child, stage=1)
+    await _until(lambda: any("scheduler does not start" in line for line in said))
+    child.broken = False
+    await _until(lambda: "scheduler is back" in said)
+    await child.kill()
+    await _until(lambda: said.count("scheduler is back") == 2)
+
+
 async def test_the_end_comes_in_reverse_order(said: list[str], tmp_path: Path) -> None:
     owner, ends = Supervisor(said.append), list[str]()
     for name, stage in (("redis", 0), ("worker", 1), ("front-end", 1), ("mongodb", 0)):
