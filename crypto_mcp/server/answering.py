@@ -134,6 +134,8 @@ class Answering:
         self._stored = stored
         self._stored_outage = Outage("MongoDB", pause=5.0)
         self._longest_wait = longest_wait(settings)
+        self._waiting: set[Watch] = set()
+        self._closing = False
 
     async def call(
         self,
@@ -188,6 +190,12 @@ class Answering:
         record, _ = await self._follow(job_id, wait, None)
         return record
 
+    def close(self) -> None:
+        """Has every call that waits answered now, by how its job stands: the front end is about to end."""
+        self._closing = True
+        for watch in self._waiting:
+            watch.wake()
+
     async def cancel(self, job_id: str) -> JobRecord:
         """Asks for a job to be stopped; the job as it then stands."""
         return await self._jobs.cancel(job_id)
@@ -233,11 +241,18 @@ class Answering:
 
     async def _watch(self, job_id: str, watch: Watch, wait: float, on_progress: OnProgress | None) -> Seen | None:
         """The job when it has ended or `wait` seconds are over; None if Redis did not answer then."""
+        self._waiting.add(watch)
+        try:
+            return await self._until(job_id, watch, min(wait, self._longest_wait), on_progress)
+        finally:
+            self._waiting.discard(watch)
+
+    async def _until(self, job_id: str, watch: Watch, wait: float, on_progress: OnProgress | None) -> Seen | None:
         clock = asyncio.get_running_loop().time
-        deadline = clock() + min(wait, self._longest_wait)
+        deadline = clock() + wait
         while True:
-            await watch.change(max(0.0, deadline - clock()))
-            over = clock() >= deadline
+            await watch.change(0.0 if self._closing else max(0.0, deadline - clock()))
+            over = self._closing or clock() >= deadline
             try:
                 seen = await self._jobs.get_with_answer(job_id)
             except StoreUnavailable:

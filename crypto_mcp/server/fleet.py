@@ -21,11 +21,10 @@ _ENDING = (signal.SIGTERM, signal.SIGINT)
 _PR_SET_PDEATHSIG = 1
 _LONG_LIFE = 10.0
 _LONGEST_DELAY = 5.0
-_KILL_AFTER = 5
 
 
 class Fleet:
-    """`count` children, each running `work`, which ends on SIGTERM within `grace` seconds.
+    """`count` children, each running `work`, which ends on SIGTERM. Who has not after `grace` seconds is killed.
 
     A child that ends by itself is replaced: at once if it lived long, else after a delay that doubles up to 5 s.
     """
@@ -93,7 +92,7 @@ class Fleet:
 
     def _stop(self, *_: object) -> None:
         self._stopping = True
-        signal.alarm(self._grace + _KILL_AFTER)
+        signal.alarm(self._grace)
         self._signal(signal.SIGTERM)
 
     def _kill(self, *_: object) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crypto_mcp.models.answers import JobState
-
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -14,11 +12,9 @@ if TYPE_CHECKING:
 _OUTPUT_DEPTH = 1
 """Levels of a result that a tool's output schema shows. Clients put it before the model, so every word costs."""
 
-_STATES = [str(state) for state in JobState]
-
 
 def input_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The schema of parameters in one piece: references resolved, titles that repeat the name left out."""
+    """The schema of parameters in one piece: references resolved, without titles and the docstrings of types."""
     schema = model.model_json_schema()
     return _resolved(schema, schema.get("$defs", {}))  # type: ignore[no-any-return]
 
@@ -29,26 +25,19 @@ def lean_schema(model: type[BaseModel]) -> dict[str, Any]:
     return _outline(_resolved(schema, schema.get("$defs", {})), _OUTPUT_DEPTH)
 
 
-def tool_input(kind: JobKind[Any, Any], default_wait: float, longest_wait: float) -> dict[str, Any]:
+def tool_input(kind: JobKind[Any, Any], default_wait: float) -> dict[str, Any]:
     """Parameters of a kind's tool: the kind's own and `wait`."""
     schema = input_schema(kind.params)
     schema.pop("description", None)
-    properties = schema.setdefault("properties", {})
-    if "wait" in properties:
+    if "wait" in schema.setdefault("properties", {}):
         raise ValueError(f"{kind.name} has a parameter `wait` of its own")
-    properties["wait"] = wait_schema(default_wait, longest_wait)
+    schema["properties"]["wait"] = wait_schema(default_wait)
     return schema
 
 
-def wait_schema(default: float, longest: float) -> dict[str, Any]:
-    """How long to wait for a job."""
-    return {
-        "type": "number",
-        "minimum": 0,
-        "maximum": longest,
-        "default": default,
-        "description": "Seconds to wait for the result.",
-    }
+def wait_schema(default: float) -> dict[str, Any]:
+    """How long to wait for a job. More than a request may take is capped, not refused."""
+    return {"type": "number", "minimum": 0, "default": default, "description": "Seconds to wait for the result."}
 
 
 def answer_outline(result: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -56,12 +45,10 @@ def answer_outline(result: dict[str, Any] | None = None) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {
-            "status": {"enum": _STATES},
+            "status": {"type": "string"},
             "job_id": {"type": "string"},
             "result": result or {"type": "object"},
             "error": {"type": "object"},
-            "cached": {"type": "boolean"},
-            "progress": {"type": "object"},
             "next": {"type": "array"},
         },
         "required": ["status"],
@@ -75,22 +62,18 @@ def _resolved(node: Any, definitions: dict[str, Any]) -> Any:
         return node
     if "$ref" in node:
         target = definitions[node["$ref"].rpartition("/")[2]]
-        node = {**target, **{name: value for name, value in node.items() if name != "$ref"}}
+        node = {**target, "description": "", **{name: value for name, value in node.items() if name != "$ref"}}
     resolved = {}
     for name, value in node.items():
         if name == "properties":
             resolved[name] = {field: _resolved(schema, definitions) for field, schema in value.items()}
-        elif name not in ("$defs", "title"):
+        elif name not in ("$defs", "title") and value != "":
             resolved[name] = _resolved(value, definitions)
     return resolved
 
 
 def _outline(node: dict[str, Any], depth: int) -> dict[str, Any]:
-    kept: dict[str, Any] = {name: node[name] for name in ("type", "anyOf") if name in node}
-    if "anyOf" in kept:
-        kept["anyOf"] = [_outline(option, depth) for option in kept["anyOf"]]
-        if all(set(option) == {"type"} for option in kept["anyOf"]):
-            kept = {"type": [option["type"] for option in kept["anyOf"]]}
+    kept: dict[str, Any] = {"type": node["type"]} if "type" in node else {}
     if depth > 0 and "properties" in node:
         kept["properties"] = {name: _outline(part, depth - 1) for name, part in node["properties"].items()}
     return kept

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 GRACE = 5
-"""Seconds after SIGTERM in which requests may finish. Calls that wait longer are cut; their jobs go on."""
+"""Seconds after SIGTERM in which requests may finish. Calls that wait for a job are answered at once; it goes on."""
 
 _BACKLOG = 2048
 
@@ -46,7 +46,7 @@ def run(settings: Settings, catalogue: Catalogue = CATALOGUE) -> None:
         log.info("front end starts", address=f"http://{host}:{port}", processes=settings.server.workers)
         gc.collect()
         gc.freeze()  # what is shared with the children is left alone, so that it stays shared
-        Fleet(settings.server.workers, lambda: _serve(app, listening), grace=GRACE).run()
+        Fleet(settings.server.workers, lambda: _serve(app, listening), grace=2 * GRACE).run()
     log.info("front end stopped")
 
 
@@ -68,17 +68,6 @@ def listen(settings: ServerSettings) -> socket.socket:
 
 
 def _serve(app: FastAPI, listening: socket.socket) -> None:
-    import uvicorn
+    from crypto_mcp.server.uvicorn_server import GracefulServer
 
-    config = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE,
-    )
-    uvicorn.Server(config).run(sockets=[listening])
+    GracefulServer(app, grace=GRACE).run(sockets=[listening])

@@ -23,7 +23,7 @@ from structlog.contextvars import get_contextvars
 import crypto_mcp
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.models.answers import Contract, JobState
-from crypto_mcp.server.answering import Outcome, longest_wait, to_json
+from crypto_mcp.server.answering import Outcome, to_json
 from crypto_mcp.server.problems import body_of, surprise
 from crypto_mcp.server.schemas import answer_outline, input_schema, lean_schema, tool_input, wait_schema
 from crypto_mcp.validation import explain
@@ -60,20 +60,20 @@ class Tools:
 
     def __init__(self, catalogue: Catalogue, settings: ServerSettings) -> None:
         self._default_wait = settings.default_wait
-        self._longest_wait = longest_wait(settings)
         self._kinds = {kind.name: kind for kind in catalogue.tools()}
-        self._tools = [self._kind_tool(kind) for kind in self._kinds.values()] + self._job_tools()
-        self._schemas = {tool.name: tool.input_schema for tool in self._tools}
-        if len(self._schemas) != len(self._tools):
+        tools = [self._kind_tool(kind) for kind in self._kinds.values()] + self._job_tools()
+        self.by_name = {tool.name: tool for tool in tools}
+        if len(self.by_name) != len(tools):
             raise ValueError("a job kind has the name of one of the job tools")
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
-        """The input schema of a tool."""
-        return self._schemas.get(name)
+        """The input schema of a tool, for the SDK to check headers against."""
+        tool = self.by_name.get(name)
+        return None if tool is None else tool.input_schema
 
     async def listed(self, _: ServerRequestContext[Front], __: PaginatedRequestParams | None) -> ListToolsResult:
         """All tools, on one page."""
-        return ListToolsResult(tools=self._tools)
+        return ListToolsResult(tools=list(self.by_name.values()))
 
     async def call(self, ctx: ServerRequestContext[Front], params: CallToolRequestParams) -> CallToolResult:
         """Calls a tool. What goes wrong is told in the result, where a model can read it."""
@@ -92,7 +92,7 @@ class Tools:
             return _refusal(error)
         except Exception as error:  # noqa: BLE001 - the last line: the log has the cause, the client a reference
             return _refusal(surprise(error))
-        raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:80]}", {"tools": list(self._schemas)})
+        raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:80]}", {"tools": list(self.by_name)})
 
     async def _call_kind(
         self, ctx: ServerRequestContext[Front], kind: JobKind[Any, Any], arguments: dict[str, Any]
@@ -142,18 +142,17 @@ class Tools:
             name=kind.name,
             title=kind.title,
             description=kind.summary + example,
-            input_schema=tool_input(kind, self._default_wait, self._longest_wait),
+            input_schema=tool_input(kind, self._default_wait),
             output_schema=answer_outline(lean_schema(kind.result)),
             annotations=ToolAnnotations(
-                read_only_hint=kind.read_only, destructive_hint=False, idempotent_hint=kind.read_only,
-                open_world_hint=True,
+                read_only_hint=kind.read_only, idempotent_hint=kind.read_only, open_world_hint=True
             ),
-        )  # fmt: skip
+        )
 
     def _job_tools(self) -> list[Tool]:
         by_id = input_schema(_JobId)
         waiting = input_schema(_JobId)
-        waiting["properties"]["wait"] = wait_schema(self._default_wait, self._longest_wait)
+        waiting["properties"]["wait"] = wait_schema(self._default_wait)
         return [
             Tool(
                 name="job_status",

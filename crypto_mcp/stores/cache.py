@@ -22,9 +22,9 @@ log = structlog.get_logger(__name__)
 
 Level = Literal["memory", "redis", "mongodb"]
 
-_OVERHEAD = 500
-"""Bytes an item takes beside the characters of its key and value: 380 measured with tracemalloc on CPython 3.11, and
-room for the entries of replaced items, which the cache clears away late."""
+_OVERHEAD = 650
+"""Bytes an item takes beside the characters of its key and value, measured with tracemalloc on CPython 3.11: 380, and
+as much as 200 for the remains of another, of which the cache keeps up to one for each item."""
 
 
 class Outage:

@@ -52,7 +52,7 @@ async def failing(job: Job, params: Words) -> Echo:
         case "bad":
             raise NotEnoughData("too few bars", hint="Ask for another symbol.")
         case "away":
-            raise SourceUnavailable("the exchange does not answer", retry_after=3)
+            raise SourceUnavailable("the exchange does not answer", hint="Wait.", retry_after=3)
         case _:
             raise RuntimeError("a secret of the inside")
 

@@ -1,0 +1,37 @@
+"""uvicorn, set up for one of several processes on one socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    import socket
+
+    from fastapi import FastAPI
+
+
+class GracefulServer(uvicorn.Server):
+    """Does not let calls that wait for a job hold up its end: they are answered at once by how the job stands."""
+
+    def __init__(self, app: FastAPI, grace: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=grace,
+            )
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends within the grace."""
+        self.lifespan.state["front"].answering.close()
+        await super().shutdown(sockets)

@@ -1,0 +1,170 @@
+"""L1 in memory over L2 in Redis over L3 in MongoDB: each is seen to answer, and none outlives the one below."""
+
+from __future__ import annotations
+
+import gc
+import secrets
+import tracemalloc
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from crypto_mcp.stores.cache import MemoryCache, ResultCache
+from tests.server import kinds
+from tests.server.running import front_end
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from crypto_mcp.settings import Settings
+
+
+class Clock:
+    """Time that passes when told."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+async def redis(stores: Settings) -> AsyncIterator[Redis]:
+    """The cache's database."""
+    async with Redis.from_url(stores.redis.cache_url.get_secret_value()) as client:
+        yield client
+
+
+async def asked(http: httpx2.AsyncClient, kind: str, text: str) -> dict[str, Any]:
+    answered = await http.post(f"/v1/jobs/{kind}", json={"text": text}, params={"wait": 20})
+    assert answered.status_code == 200
+    body: dict[str, Any] = answered.json()
+    assert body["result"]["text"] == text
+    assert body["cached"] is ("cached_in" in body)
+    return body
+
+
+async def test_a_finished_job_answers_from_redis_and_then_from_memory(
+    http: httpx2.AsyncClient, redis: Redis, text: str
+) -> None:
+    assert "job_id" in await asked(http, "echo", text)
+    assert 0 < await redis.ttl(f"echo:{text}:1") <= 60
+    second = await asked(http, "echo", text)
+    assert second["cached_in"] == "redis"
+    assert "job_id" not in second
+    await redis.delete(f"echo:{text}:1")
+    assert (await asked(http, "echo", text))["cached_in"] == "memory"
+    assert kinds.ran[text] == 1
+
+
+async def test_a_stored_result_answers_and_fills_the_caches_above(
+    http: httpx2.AsyncClient, stores: Settings, redis: Redis, text: str
+) -> None:
+    await asked(http, "kept", text)
+    await redis.delete(f"kept:{text}:1")
+    assert (await asked(http, "kept", text))["cached_in"] == "mongodb"
+    assert 0 < await redis.ttl(f"kept:{text}:1") <= 60
+    assert (await asked(http, "kept", text))["cached_in"] == "memory"
+    async with front_end(stores) as other, httpx2.AsyncClient(base_url=other) as elsewhere:
+        assert (await asked(elsewhere, "kept", text))["cached_in"] == "redis"
+    assert kinds.ran[text] == 1
+
+
+async def test_a_result_that_redis_has_no_longer_is_fetched_from_mongodb(
+    http: httpx2.AsyncClient, stores: Settings, text: str
+) -> None:
+    """First without its answer, then without its record."""
+    job_id = (await asked(http, "kept", text))["job_id"]
+    async with Redis.from_url(stores.redis.queue_url.get_secret_value()) as queue:
+        for key in (f"answer:{job_id}", f"job:{job_id}"):
+            assert await queue.delete(key) == 1
+            fetched = await http.get(f"/v1/jobs/{job_id}/result")
+            assert (fetched.status_code, fetched.json()["result"]["text"]) == (200, text)
+
+
+async def test_a_result_that_nobody_has_any_more_is_410(http: httpx2.AsyncClient, stores: Settings, text: str) -> None:
+    job_id = (await asked(http, "uncached", text))["job_id"]
+    async with Redis.from_url(stores.redis.queue_url.get_secret_value()) as queue:
+        await queue.delete(f"answer:{job_id}")
+    fetched = await http.get(f"/v1/jobs/{job_id}/result")
+    assert (fetched.status_code, fetched.json()["code"]) == (410, "result_expired")
+
+
+async def test_memory_never_outlives_redis(redis: Redis, text: str) -> None:
+    clock = Clock()
+    cache = ResultCache(redis, MemoryCache(10**6, clock))
+    await redis.set(text, b"{}", px=5000)
+    assert (found := await cache.get(text)) is not None
+    assert found.level == "redis"
+    await redis.delete(text)
+    clock.now += 4.0
+    assert (found := await cache.get(text)) is not None
+    assert found.level == "memory"
+    clock.now += 1.0
+    assert await cache.get(text) is None
+
+
+async def test_what_a_worker_wrote_meanwhile_is_not_overwritten(redis: Redis, text: str) -> None:
+    cache = ResultCache(redis, MemoryCache(10**6))
+    await redis.set(text, b'"newer"', px=50_000)
+    await cache.put(text, b'"older"', 50)
+    found = await cache.get(text)
+    assert found is not None
+    assert found.body == b'"newer"'
+
+
+async def test_a_result_with_no_time_left_is_not_kept(redis: Redis, text: str) -> None:
+    cache = ResultCache(redis, MemoryCache(10**6))
+    await cache.put(text, b"{}", 0)
+    assert await cache.get(text) is None
+
+
+async def test_a_redis_that_is_away_is_a_miss_and_is_said_once(text: str) -> None:
+    nobody = Redis.from_url("redis://127.0.0.1:1/0")
+    cache = ResultCache(nobody, MemoryCache(10**6))
+    with capture_logs() as logs:
+        for _ in range(5):
+            assert await cache.get(text) is None
+        await cache.put(text, b"{}", 5)
+    assert [entry["event"] for entry in logs] == ["going on without a store"]
+    found = await cache.get(text)
+    assert found is not None
+    assert found.level == "memory"
+
+
+def test_the_least_recently_used_makes_room() -> None:
+    cache = MemoryCache(10_000)
+    for name in ("a", "b", "c"):
+        cache.put(name, bytes(2000), cache.timer() + 60)
+    assert cache.get("a") is not None
+    cache.put("d", bytes(4000), cache.timer() + 60)
+    assert [name for name in "abcd" if cache.get(name) is None] == ["b"]
+    assert cache.size <= 10_000
+
+
+def test_what_is_larger_than_the_whole_cache_is_not_kept() -> None:
+    cache = MemoryCache(1000)
+    cache.put("a", bytes(1000), cache.timer() + 60)
+    assert cache.get("a") is None
+
+
+@pytest.mark.parametrize("length", [10, 2_000])
+def test_memory_is_bounded_by_bytes_as_measured(length: int) -> None:
+    """Four times what fits, in random order of time to live, half of it replaced on the way."""
+    bound = 2_000_000
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        cache = MemoryCache(bound)
+        for i in range(4 * bound // (length + 650)):
+            key = f"analysis:{secrets.token_hex(4)}" if i % 2 else "analysis:again"
+            cache.put(key, bytes(length), cache.timer() + 60 + secrets.randbelow(600))
+        gc.collect()
+        held = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert bound / 3 < held <= bound
