@@ -176,18 +176,19 @@ class DeskWorker(Worker):
                 await self._desk.release(job_id)
 
     async def _return_orphans(self) -> None:
-        """Looks for dead workers. After Redis was out of reach the living first get time to show themselves."""
-        until_next = self._settings.look_every
+        """Looks for dead workers, at once and then again and again.
+
+        After Redis was out of reach the living first get time to show themselves.
+        """
         while True:
-            await asyncio.sleep(until_next)
+            until_next = self._settings.look_every
             try:
                 orphans = await return_orphans(self._redis, self._scripts, self._settings)
             except StoreUnavailable:
-                until_next = self._settings.look_every + self._settings.restart_grace
-                continue
-            until_next = self._settings.look_every
+                orphans, until_next = {}, max(until_next, self._settings.restart_grace)
             for dead, jobs in orphans.items():
                 log.warning("returned the jobs of a dead worker", dead=dead, jobs=jobs)
+            await asyncio.sleep(until_next)
 
     async def _listen(self) -> None:
         """Orders to this worker come by a channel; a heartbeat brings those that the channel lost."""

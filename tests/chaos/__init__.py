@@ -1,0 +1,1 @@
+"""`python -m tests.chaos`: jobs under killed workers, killed Redis and cut sockets. Counts what was lost."""
