@@ -40,6 +40,7 @@ def call(kind: Kind, params: Params = None, wait: Wait = 120.0, as_json: AsJson 
 def jobs(state: State = None, kind: OfKind = None, limit: Limit = 20, as_json: AsJson = False) -> None:
     """List recent jobs, newest first."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from crypto_mcp.cli.rest import FrontEnd
@@ -60,7 +61,7 @@ def jobs(state: State = None, kind: OfKind = None, limit: Limit = 20, as_json: A
             str(job.get("attempts", 0)),
             (timings.get("submitted_at") or "")[:19].replace("T", " "),
             _duration(timings.get("total_ms")),
-            _what(job),
+            escape(_what(job)),
         )
     Console().print(table if found else "No jobs.")
 

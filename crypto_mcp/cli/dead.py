@@ -62,6 +62,7 @@ async def _letters() -> AsyncIterator[DeadLetters]:
 
 async def _list(list_name: str | None, limit: int) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     async with _letters() as letters:
@@ -70,7 +71,7 @@ async def _list(list_name: str | None, limit: int) -> None:
         table = Table("list", "job", "tries", "died", "reason", header_style="cyan", box=None)
         for name in names:
             for letter in await letters.entries(name, limit=limit):
-                reason = f"{letter.reason.code}: {letter.reason.message}"
+                reason = escape(f"{letter.reason.code}: {letter.reason.message}")
                 table.add_row(name, letter.job_id, str(letter.attempts), _moment(letter.died_at), reason)
     Console().print(table if table.row_count else "Nothing has failed for good.")
 

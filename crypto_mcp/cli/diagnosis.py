@@ -12,6 +12,7 @@ from crypto_mcp.cli.configuration import load
 def doctor() -> None:
     """Check everything the product needs. Exit status 1 if something is wrong."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from crypto_mcp.cli.checks import MARKS, Level, examine
@@ -19,9 +20,9 @@ def doctor() -> None:
     findings = asyncio.run(examine(load()))
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for finding in findings:
-        table.add_row(MARKS[finding.level], finding.subject, finding.detail)
+        table.add_row(MARKS[finding.level], finding.subject, escape(finding.detail))
         if finding.hint:
-            table.add_row("", "", f"[dim]{finding.hint}[/]")
+            table.add_row("", "", f"[dim]{escape(finding.hint)}[/]")
     console = Console()
     console.print(table)
     wrong = sum(finding.level is Level.WRONG for finding in findings)

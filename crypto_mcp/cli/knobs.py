@@ -39,6 +39,7 @@ def settings(as_env: AsEnv = False) -> None:
         print(env_example(), end="")
         return
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(header_style="cyan", box=None, padding=(0, 2, 0, 0))
@@ -50,7 +51,7 @@ def settings(as_env: AsEnv = False) -> None:
         if knob.group != group:
             table.add_section()
             group = knob.group
-        table.add_row(knob.variable, knob.value, knob.description)
+        table.add_row(knob.variable, escape(knob.value), escape(knob.description))
     Console().print(table)
 
 

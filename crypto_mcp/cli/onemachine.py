@@ -53,11 +53,11 @@ async def _start_and_wait(settings: Settings, console: Console, *, live: bool) -
     began = time.monotonic()
     stack = Stack(settings, live=live)
     console.print(f"Starting on {'live market data' if live else 'the sandbox market'}; data in {stack.data}")
-    async with stack.running(console.print) as addresses:
+    async with stack.running(lambda line: console.print(line, markup=False)) as addresses:
         try:
             answer = await asyncio.to_thread(_first_call, settings)
         except CryptoMcpError as error:
-            console.print(f"[red]The first call failed:[/] {error.message} [{error.code}]\n{error.hint}")
+            console.print(f"\nThe first call failed: {error.message} [{error.code}]\n{error.hint}", markup=False)
         else:
             console.print(f"\n[bold]A first answer[/] after {time.monotonic() - began:.1f} s:")
             console.print(in_words(answer["result"]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
+from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -30,12 +31,9 @@ def in_words(result: Mapping[str, Any]) -> Text:
         f"Trend {summary['trend'].replace('_', ' ')}, volatility {summary['volatility']}.\n"
     )
     text.append(f"{recommendation['reasoning']}\n")
-    text.append(
-        f"From {data['bars']} closed bars of {data['source']}, the last begun {_moment(data['last_bar'])}.",
-        style="dim",
-    )
-    if data.get("note"):
-        text.append(f" {data['note']}", style="dim")
+    note = f" ({data['note']})" if data.get("note") else ""
+    since = _moment(data["last_bar"])
+    text.append(f"From {data['bars']} closed bars of {data['source']}, the last begun {since}{note}.", style="dim")
     return text
 
 
@@ -93,7 +91,7 @@ def _cell(value: object) -> str:
         return _number(value)
     if isinstance(value, list):
         return ", ".join(_cell(each) for each in value)
-    return str(value)
+    return escape(str(value))
 
 
 def _number(value: float) -> str:

@@ -1,0 +1,198 @@
+"""`crypto-mcp run`: the real thing, started, hurt, ended and started again."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import psutil
+import pytest
+
+from tests.servers import free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+PORTS = ("LOCAL__REDIS_PORT", "LOCAL__MONGO_PORT", "LOCAL__POSTGRES_PORT", "SERVER__PORT", "SANDBOX__PORT")
+WITHIN = 60.0
+
+
+class Running:
+    """A `crypto-mcp run` process and what it has said so far."""
+
+    def __init__(self, folder: Path, env: dict[str, str]) -> None:
+        self.env = env
+        self.said_to = folder / f"said-{time.monotonic_ns()}"
+        with self.said_to.open("wb") as output:
+            self.process = psutil.Popen(
+                [sys.executable, "-m", "crypto_mcp.cli", "run"], cwd=folder, env=env, stdout=output, stderr=output
+            )
+
+    @property
+    def said(self) -> str:
+        return self.said_to.read_text()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.env['CRYPTO_MCP_SERVER__PORT']}"
+
+    def until_said(self, text: str) -> None:
+        self.until(lambda: text in self.said or self.process.poll() is not None)
+        assert text in self.said, self.said
+
+    def until(self, true: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + WITHIN
+        while not true():
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.05)
+
+    def child(self, word: str) -> psutil.Process:
+        """The child whose command line has this word."""
+        for child in self.process.children():
+            if word in re.split("[ /]", " ".join(child.cmdline())):
+                return child
+        raise LookupError(word)
+
+    def call(self, symbol: str, timeframe: str) -> dict[str, Any]:
+        reply = httpx2.post(
+            f"{self.url}/v1/jobs/analyze_crypto",
+            params={"wait": 25},
+            json={"symbol": symbol, "timeframe": timeframe},
+            timeout=40,
+        )
+        answer: dict[str, Any] = reply.json()
+        return answer
+
+    def end(self, signum: signal.Signals) -> int:
+        """Ends it, and says with what status; nothing it started is left."""
+        family = self.process.children(recursive=True)
+        self.process.send_signal(signum)
+        status = self.process.wait(timeout=WITHIN)
+        _, alive = psutil.wait_procs(family, timeout=20)
+        assert alive == []
+        return int(status)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("stack")
+
+
+@pytest.fixture(scope="module")
+def env() -> dict[str, str]:
+    ports = {f"CRYPTO_MCP_{name}": str(port) for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True)}
+    return os.environ | ports | {"PYTHONPATH": str(ROOT), "CRYPTO_MCP_SERVER__WORKERS": "1", "COLUMNS": "200"}
+
+
+@contextmanager
+def started(place: Path, env: dict[str, str]) -> Iterator[Running]:
+    running = Running(place, env)
+    try:
+        running.until_said("Try next")
+        yield running
+    finally:
+        if running.process.is_running():
+            running.end(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def stack(place: Path, env: dict[str, str]) -> Iterator[Running]:
+    """The stack on fresh data."""
+    with started(place, env) as running:
+        yield running
+
+
+def test_a_first_run_prints_a_real_answer_and_where_things_are(stack: Running) -> None:
+    """In words, from closed bars of the sandbox, which says that it is one."""
+    assert re.search(r"BTCUSDT 1h at [\d,.]+: (STRONG )?(BUY|SELL|HOLD)", stack.said)
+    assert re.search(r"From \d+ closed bars of sandbox", stack.said)
+    for path in ("/mcp", "/v1", "/docs"):
+        assert stack.url + path in stack.said
+    assert "Traceback" not in stack.said
+
+
+def test_what_it_keeps_is_for_its_owner_only(stack: Running, place: Path) -> None:
+    for name in ("secrets.json", "run.env", "redis/redis.conf", "mongodb/keyfile"):
+        assert (place / ".local" / name).stat().st_mode & 0o077 == 0, name
+    secrets = re.findall(r"[0-9a-f]{48}", (place / ".local" / "secrets.json").read_text())
+    assert len(secrets) == 5
+    for child in stack.process.children(recursive=True):
+        assert not any(secret in " ".join(child.cmdline()) for secret in secrets)
+    logs = "".join(path.read_text(errors="replace") for path in (place / ".local" / "logs").iterdir())
+    assert not any(secret in logs + stack.said for secret in secrets)
+
+
+def test_other_commands_find_it(stack: Running, place: Path) -> None:
+    plain = {name: value for name, value in stack.env.items() if not name.startswith("CRYPTO_MCP_")}
+    doctor = subprocess.run(
+        [sys.executable, "-m", "crypto_mcp.cli", "doctor"],
+        cwd=place, env=plain, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert doctor.returncode == 0, doctor.stdout + doctor.stderr
+    assert "All is well" in doctor.stdout
+
+
+def test_a_second_stack_on_the_same_data_is_refused(stack: Running, place: Path) -> None:
+    second = Running(place, stack.env)
+    assert second.process.wait(timeout=WITHIN) == 1
+    assert f"as process {stack.process.pid}" in second.said
+    assert "[already_running]" in second.said
+
+
+def test_a_taken_port_is_named_with_its_setting(stack: Running, place: Path) -> None:
+    elsewhere = stack.env | {"CRYPTO_MCP_LOCAL__DATA": str(place / "elsewhere")}
+    second = Running(place, elsewhere)
+    assert second.process.wait(timeout=WITHIN) == 1
+    assert f"port {stack.env['CRYPTO_MCP_LOCAL__REDIS_PORT']}" in second.said
+    assert "CRYPTO_MCP_LOCAL__REDIS_PORT" in second.said
+
+
+@pytest.mark.parametrize(
+    ("name", "word", "timeframe"),
+    [
+        ("redis", "redis-server", "15m"),
+        ("mongodb", "mongod", "30m"),
+        ("postgresql", "postgres", "2h"),
+        ("sandbox", "sandbox", "4h"),
+        ("worker-analysis", "analysis:queue", "6h"),
+        ("scheduler", "scheduler", "8h"),
+        ("front-end", "serve", "12h"),
+    ],
+)
+def test_a_killed_child_comes_back_and_calls_are_answered(stack: Running, name: str, word: str, timeframe: str) -> None:
+    """A call made meanwhile is answered, or refused with a code; never lost without a word."""
+    stack.child(word).kill()
+    if name != "front-end":
+        meanwhile = stack.call("ETHUSDT", timeframe)
+        assert meanwhile.get("status") in ("done", "queued", "running", "retrying") or meanwhile["code"] in (
+            "store_unavailable",
+            "source_unavailable",
+        ), meanwhile
+    stack.until_said(f"{name} is back")
+    assert f"{name} was ended by SIGKILL. Starting it again" in stack.said
+    stack.until(lambda: stack.call("SOLUSDT", timeframe).get("status") == "done")
+
+
+def test_a_stack_that_was_killed_leaves_nobody_and_starts_again_on_its_data(stack: Running, place: Path) -> None:
+    jobs = job_ids(stack)
+    stack.end(signal.SIGKILL)
+    with started(place, stack.env) as again:
+        assert f"process {stack.process.pid}) did not end in order" in again.said
+        assert jobs
+        assert jobs <= job_ids(again)
+        assert again.end(signal.SIGINT) == 0
+        assert "Stopped." in again.said
+    assert not (place / ".local" / "run.env").exists()
+
+
+def job_ids(running: Running) -> set[str]:
+    return {job["job_id"] for job in httpx2.get(f"{running.url}/v1/jobs").json()["jobs"]}
