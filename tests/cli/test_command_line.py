@@ -73,7 +73,6 @@ def test_an_error_is_code_message_and_hint_and_never_a_traceback(
     [
         (("call", "analyze_crypto", "BTCUSDT"), "[invalid_request]"),
         (("call", "analyze_crypto", "symbols=[oops"), "[invalid_request]"),
-        (("worker", "no:such:list"), "[unknown_list]"),
     ],
 )
 def test_wrong_arguments_are_explained(
@@ -83,6 +82,17 @@ def test_wrong_arguments_are_explained(
     assert status == 1
     assert code in err
     assert "hint:" in err
+
+
+def test_a_worker_for_an_unknown_list_does_not_start() -> None:
+    """In a process of its own: a worker sets up logging for good."""
+    done = subprocess.run(
+        [sys.executable, "-m", "crypto_mcp.cli", "worker", "no:such:list"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "[unknown_list]" in done.stderr
+    assert "analysis:queue" in done.stderr
 
 
 @pytest.mark.parametrize(
