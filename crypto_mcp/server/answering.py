@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import orjson
+import structlog
 from pydantic import BaseModel, ValidationError
 
 from crypto_mcp.errors import Cancelled, InvalidRequest, StoreUnavailable, UnknownJob
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from crypto_mcp.models.answers import JobRecord, Progress, Timings
     from crypto_mcp.settings import ServerSettings
     from crypto_mcp.stores.cache import Level, ResultCache
+
+log = structlog.get_logger(__name__)
 
 _STORED_WITHIN = 0.5
 """A stored result that takes longer to find than this is not worth waiting for: it can be computed anew."""
@@ -164,6 +167,7 @@ class Answering:
                 watcher=self._watcher.channel,
                 idempotency_key=idempotency_key,
             )
+            log.info("job submitted", kind=kind.name, job_id=submitted.job_id, joined=submitted.joined)
             if submitted.joined:
                 watch.follow(submitted.job_id)
                 watch.wake()

@@ -1,7 +1,7 @@
 """The front end's processes, all on one port.
 
-The parent imports the application once and forks: a process more costs milliseconds and shares the code's memory, where
-uvicorn's own `workers` start an interpreter for each (docs/rest.md has the figures).
+The parent imports the application once and forks: four processes answer 1.1 s after the start, where uvicorn's own
+`workers`, each an interpreter that imports everything anew, took 2.5 s on the same two cores.
 """
 
 from __future__ import annotations

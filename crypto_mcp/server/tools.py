@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 from mcp.server.lowlevel import Server
@@ -18,7 +20,7 @@ from mcp.types import (
     ToolAnnotations,
 )
 from pydantic import Field, ValidationError
-from structlog.contextvars import get_contextvars
+from structlog.contextvars import bound_contextvars, get_contextvars
 
 import crypto_mcp
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
@@ -29,7 +31,7 @@ from crypto_mcp.server.schemas import answer_outline, input_schema, lean_schema,
 from crypto_mcp.validation import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from mcp.server.context import ServerRequestContext
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from crypto_mcp.server.answering import OnProgress
     from crypto_mcp.server.front import Front
     from crypto_mcp.settings import ServerSettings
+
+Call: TypeAlias = "Callable[[ServerRequestContext[Front], dict[str, Any]], Awaitable[CallToolResult]]"
 
 INSTRUCTIONS = (
     "Crypto market analysis on closed bars. A call answers at once if the result is cached, else it waits up to `wait` "
@@ -60,11 +64,16 @@ class Tools:
 
     def __init__(self, catalogue: Catalogue, settings: ServerSettings) -> None:
         self._default_wait = settings.default_wait
-        self._kinds = {kind.name: kind for kind in catalogue.tools()}
-        tools = [self._kind_tool(kind) for kind in self._kinds.values()] + self._job_tools()
+        tools = [self._kind_tool(kind) for kind in catalogue.tools()] + self._job_tools()
         self.by_name = {tool.name: tool for tool in tools}
         if len(self.by_name) != len(tools):
             raise ValueError("a job kind has the name of one of the job tools")
+        self._calls: dict[str, Call] = {
+            "job_status": self._job_status,
+            "job_result": self._job_result,
+            "job_cancel": self._job_cancel,
+        }
+        self._calls |= {kind.name: partial(self._call_kind, kind) for kind in catalogue.tools()}
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """The input schema of a tool, for the SDK to check headers against."""
@@ -77,33 +86,25 @@ class Tools:
 
     async def call(self, ctx: ServerRequestContext[Front], params: CallToolRequestParams) -> CallToolResult:
         """Calls a tool. What goes wrong is told in the result, where a model can read it."""
-        arguments = dict(params.arguments or {})
-        try:
-            if (kind := self._kinds.get(params.name)) is not None:
-                return await self._call_kind(ctx, kind, arguments)
-            match params.name:
-                case "job_status":
-                    return await self._job_status(ctx, arguments)
-                case "job_result":
-                    return await self._job_result(ctx, arguments)
-                case "job_cancel":
-                    return await self._job_cancel(ctx, arguments)
-        except CryptoMcpError as error:
-            return _refusal(error)
-        except Exception as error:  # noqa: BLE001 - the last line: the log has the cause, the client a reference
-            return _refusal(surprise(error))
-        raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:80]}", {"tools": list(self.by_name)})
+        call = self._calls.get(params.name)
+        if call is None:
+            raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:80]}", {"tools": list(self.by_name)})
+        request_id = get_contextvars().get("request_id") or secrets.token_hex(8)  # stdio has none of its own
+        with bound_contextvars(request_id=request_id):
+            try:
+                return await call(ctx, dict(params.arguments or {}))
+            except CryptoMcpError as error:
+                return _refusal(error)
+            except Exception as error:  # noqa: BLE001 - the last line: the log has the cause, the client a reference
+                return _refusal(surprise(error))
 
     async def _call_kind(
-        self, ctx: ServerRequestContext[Front], kind: JobKind[Any, Any], arguments: dict[str, Any]
+        self, kind: JobKind[Any, Any], ctx: ServerRequestContext[Front], arguments: dict[str, Any]
     ) -> CallToolResult:
         wait = self._wait(arguments.pop("wait", None))
+        trace = get_contextvars()["request_id"]
         outcome = await ctx.lifespan_context.answering.call(
-            kind,
-            arguments,
-            wait=wait,
-            trace=get_contextvars().get("request_id", ""),
-            on_progress=_reporter(ctx),
+            kind, arguments, wait=wait, trace=trace, on_progress=_reporter(ctx)
         )
         return self._answer(outcome)
 

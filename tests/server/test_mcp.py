@@ -14,6 +14,7 @@ import orjson
 import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 from mcp.types import TextContent
 from redis.asyncio import Redis
@@ -179,6 +180,16 @@ async def test_what_is_in_redis_is_passed_on_as_it_is(address: str, stores: Sett
     async with Client(f"{address}/mcp", mode="2026-07-28") as client:
         answer = answer_of(await client.call_tool("echo", {"text": text}))
     assert answer["result"] == {"text": "ä \u2028 😀", "length": 9007199254740993}
+
+
+@ERAS
+async def test_the_request_id_reaches_the_job(how: str, address: str, http: httpx2.AsyncClient, text: str) -> None:
+    async with (
+        httpx2.AsyncClient(headers={"X-Request-ID": f"id-{text}"}) as identified,
+        Client(streamable_http_client(f"{address}/mcp", http_client=identified), mode=how) as client,
+    ):
+        answer = answer_of(await client.call_tool("uncached", {"text": text}))
+    assert (await http.get(f"/v1/jobs/{answer['job_id']}")).json()["trace"] == f"id-{text}"
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/mcp/"])
