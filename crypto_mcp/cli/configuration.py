@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crypto_mcp.errors import InvalidRequest
@@ -27,8 +29,17 @@ def load(*, of_running_stack: bool = True) -> Settings:
         own = Settings(_env_file=".env")
         if not of_running_stack:
             return own
-        return Settings(_env_file=(own.local.data / "run.env", ".env"))
+        return Settings(_env_file=(_data_here(own.local.data) / "run.env", ".env"))
     except ValidationError as error:
         raise BadSettings(
             f"settings: {explain(error)}", hint="`crypto-mcp settings` lists every setting and what it may be."
         ) from None
+
+
+def _data_here(data: Path) -> Path:
+    """The stack's data below the current directory, else beside the `.venv` this command runs from.
+
+    An MCP client starts `/path/to/.venv/bin/crypto-mcp stdio` in a directory of its own.
+    """
+    beside = Path(sys.prefix).parent / data
+    return beside if not data.exists() and beside.exists() else data

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -13,7 +16,7 @@ from rich.console import Console
 from crypto_mcp.cli.render import in_words
 from crypto_mcp.cli.rest import FrontEnd, finished
 from crypto_mcp.errors import CryptoMcpError, Unavailable
-from crypto_mcp.local.stack import Stack
+from crypto_mcp.local.stack import running
 
 if TYPE_CHECKING:
     from crypto_mcp.local.stack import Addresses
@@ -33,27 +36,27 @@ def run_stack(settings: Settings, *, live: bool) -> None:
 
 async def _run(settings: Settings, *, live: bool) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    running = asyncio.create_task(_start_and_wait(settings, console, live=live))
+    work = asyncio.create_task(_start_and_wait(settings, console, live=live))
 
     def end() -> None:
-        if running.cancelling():
+        if work.cancelling():
             os._exit(130)  # the kernel tells the children
         console.print("\nStopping. Ctrl-C again ends it at once.")
-        running.cancel()
+        work.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, end)
     try:
-        await running
+        await work
     except asyncio.CancelledError:
         console.print(f"Stopped. The data stays in {settings.local.data}.")
 
 
 async def _start_and_wait(settings: Settings, console: Console, *, live: bool) -> None:
     began = time.monotonic()
-    stack = Stack(settings, live=live)
-    console.print(f"Starting on {'live market data' if live else 'the sandbox market'}; data in {stack.data}")
-    async with stack.running(lambda line: console.print(line, markup=False)) as addresses:
+    market = "live market data" if live else "the sandbox market"
+    console.print(f"Starting on {market}; data in {settings.local.data.absolute()}")
+    async with running(settings, live=live, say=lambda line: console.print(line, markup=False)) as addresses:
         try:
             answer = await asyncio.to_thread(_first_call, settings)
         except CryptoMcpError as error:
@@ -83,7 +86,7 @@ def _first_call(settings: Settings) -> dict[str, Any]:
 
 
 def _greet(console: Console, addresses: Addresses) -> None:
-    url = addresses.front_end
+    url, command = addresses.front_end, _command()
     console.print(f"""
 [bold]Where things are[/]
   MCP       {url}/mcp
@@ -92,8 +95,16 @@ def _greet(console: Console, addresses: Addresses) -> None:
   Logs      {addresses.logs}
 
 [bold]Try next[/]
-  crypto-mcp call analyze_crypto symbol=ETHUSDT timeframe=4h
+  {command} call analyze_crypto symbol=ETHUSDT timeframe=4h
   curl -s '{url}/v1/jobs/analyze_crypto?wait=20' -H 'content-type: application/json' -d '{_CURL_BODY}'
-  crypto-mcp doctor
+  {command} doctor
 
 Ctrl-C stops everything.""")
+
+
+def _command() -> str:
+    """What to type for `crypto-mcp` here."""
+    if shutil.which("crypto-mcp"):
+        return "crypto-mcp"
+    program = Path(sys.prefix) / "bin" / "crypto-mcp"
+    return str(program.relative_to(Path.cwd()) if program.is_relative_to(Path.cwd()) else program)

@@ -109,11 +109,11 @@ def _die_with_parent(signum: signal.Signals) -> Callable[[], None] | None:
     """Runs in the child before the program: asks the kernel for a signal when we die (Linux only)."""
     if not sys.platform.startswith("linux"):
         return None
-    libc = ctypes.CDLL(None)
+    prctl = ctypes.CDLL(None).prctl  # looked up here: between fork and exec it could wait for a lock for ever
     parent = os.getpid()
 
     def ask() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0)
+        prctl(_PR_SET_PDEATHSIG, int(signum), 0, 0, 0)
         if os.getppid() != parent:  # it died before we asked
             os._exit(1)
 

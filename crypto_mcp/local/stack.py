@@ -49,23 +49,44 @@ class Addresses:
     env_file: Path
 
 
+@asynccontextmanager
+async def running(settings: Settings, *, live: bool, say: Callable[[str], None]) -> AsyncIterator[Addresses]:
+    """Starts everything, keeps it running, and ends it. Raises a `LocalError` if something cannot be started.
+
+    `live` asks the real exchange instead of the sandbox; `say` tells people what happens, one line at a time.
+    """
+    data = settings.local.data.absolute()
+    data.mkdir(parents=True, exist_ok=True)
+    with only_stack(data / "run.lock") as unclean:
+        if unclean is not None:
+            say(f"The last stack here (process {unclean}) did not end in order. Going on with its data.")
+        stack, supervisor = Stack(settings, data, live=live), Supervisor(say)
+        await stack.require_ports(patience=_ENDING_OF_LAST_STACK if unclean is not None else 0)
+        rotate(stack.logs)
+        try:
+            write_private(stack.env_file, "".join(f"{k}={v}\n" for k, v in stack.environment().items()))
+            await stack.start(supervisor)
+            yield stack.addresses()
+        finally:
+            stack.env_file.unlink(missing_ok=True)
+            await asyncio.shield(supervisor.stop())
+
+
 class Stack:
     """Servers, sandbox, front end, workers and scheduler, as the settings want them."""
 
-    def __init__(self, settings: Settings, *, live: bool) -> None:
+    def __init__(self, settings: Settings, data: Path, *, live: bool) -> None:
         self.settings = settings
         self.live = live
-        self.data = settings.local.data.absolute()
-        self.data.mkdir(parents=True, exist_ok=True)
-        self.logs = self.data / "logs"
-        self.env_file = self.data / "run.env"
-        passwords = Passwords.kept_in(self.data / "secrets.json")
+        self.logs = data / "logs"
+        self.env_file = data / "run.env"
+        passwords = Passwords.kept_in(data / "secrets.json")
         local = settings.local
         self.redis = RedisServer(
-            self.data / "redis", local.redis_port, passwords.redis, fsync=local.redis_fsync, log=self._log("redis")
+            data / "redis", local.redis_port, passwords.redis, fsync=local.redis_fsync, log=self._log("redis")
         )
         self.mongo = MongoServer(
-            self.data / "mongodb",
+            data / "mongodb",
             local.mongo_port,
             passwords.mongo,
             passwords.mongo_admin,
@@ -73,29 +94,12 @@ class Stack:
             log=self._log("mongodb"),
         )
         self.postgres = PostgresServer(
-            self.data / "postgresql",
+            data / "postgresql",
             local.postgres_port,
             passwords.postgres,
             passwords.postgres_admin,
             log=self._log("postgresql"),
         )
-
-    @asynccontextmanager
-    async def running(self, say: Callable[[str], None]) -> AsyncIterator[Addresses]:
-        """Starts everything, keeps it running, and ends it. Raises a `LocalError` if something cannot be started."""
-        with only_stack(self.data / "run.lock") as unclean:
-            if unclean is not None:
-                say(f"The last stack here (process {unclean}) did not end in order. Going on with its data.")
-            await self._require_ports(_ENDING_OF_LAST_STACK if unclean is not None else 0)
-            rotate(self.logs)
-            supervisor = Supervisor(say)
-            try:
-                write_private(self.env_file, "".join(f"{k}={v}\n" for k, v in self.environment().items()))
-                await self._start(supervisor)
-                yield self.addresses()
-            finally:
-                self.env_file.unlink(missing_ok=True)
-                await asyncio.shield(supervisor.stop())
 
     def addresses(self) -> Addresses:
         """Where to find what was started."""
@@ -126,7 +130,7 @@ class Stack:
             found["MARKET__BINANCE_URL"] = self._sandbox_url()
         return {f"CRYPTO_MCP_{name}": value for name, value in found.items()}
 
-    async def _start(self, supervisor: Supervisor) -> None:
+    async def start(self, supervisor: Supervisor) -> None:
         """First Redis, which takes no time and which the programs need; then all that a first answer needs at once.
 
         The other programs come in the background: on two processors they would delay it by a second.
@@ -183,7 +187,7 @@ class Stack:
     def _program_env(self) -> dict[str, str]:
         return os.environ | self.environment()
 
-    async def _require_ports(self, patience: float) -> None:
+    async def require_ports(self, *, patience: float) -> None:
         """Every port is free, or becomes free while what a killed stack left behind ends."""
         server, sandbox = self.settings.server, self.settings.sandbox
         wanted = [(each.port, each.setting, each.name, LOOPBACK) for each in (self.redis, self.mongo, self.postgres)]

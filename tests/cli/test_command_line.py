@@ -149,6 +149,16 @@ def test_commands_find_the_stack_that_runs_here(
     assert "9003" in out
 
 
+def test_a_client_in_another_directory_finds_the_stack_of_its_virtual_environment(
+    command: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "checkout" / ".local").mkdir(parents=True)
+    (tmp_path / "checkout" / ".local" / "run.env").write_text("CRYPTO_MCP_MONGO__DATABASE=ran\n")
+    monkeypatch.setattr(sys, "prefix", str(tmp_path / "checkout" / ".venv"))
+    _, out, _ = command("settings")
+    assert "CRYPTO_MCP_MONGO__DATABASE ran" in " ".join(out.split())
+
+
 def test_module_and_command_are_the_same() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "crypto_mcp.cli", "settings", "--env"],
