@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from crypto_mcp.analysis.confidence import confidence
 from crypto_mcp.analysis.flips import find_flips, with_next_bar
+from crypto_mcp.analysis.landscape import Landscape, survey
+from crypto_mcp.analysis.listing import list_gaps, list_order_blocks, list_structure
+from crypto_mcp.analysis.market_structure import Structure
 from crypto_mcp.analysis.plan import trade_plan
 from crypto_mcp.analysis.recommendation import reasoning
 from crypto_mcp.analysis.regime import read_regime
@@ -11,7 +16,7 @@ from crypto_mcp.analysis.score import action_for, weigh
 from crypto_mcp.analysis.sentiment import UNKNOWN, mood, read_sentiment
 from crypto_mcp.analysis.snapshot import USUAL, indicator_snapshot
 from crypto_mcp.analysis.trend import trend_class
-from crypto_mcp.analysis.verdict import Landscape, Verdict, judge, survey
+from crypto_mcp.analysis.verdict import Verdict, judge
 from crypto_mcp.analysis.volatility import WINDOW, read_volatility, volatility_class, yang_zhang
 from crypto_mcp.errors import NotEnoughData
 from crypto_mcp.models.analysis import (
@@ -21,11 +26,16 @@ from crypto_mcp.models.analysis import (
     Details,
     MarketMood,
     Recommendation,
+    Regime,
+    Sentiment,
     TradePlan,
+    VolatilityReading,
 )
 from crypto_mcp.models.candles import Candles
 
 LEAST_BARS = 100
+# Of a kind in a summary.
+SHOWN = 3
 
 
 def assess(candles: Candles, *, detail: Detail = "summary", market: MarketMood = UNKNOWN) -> Assessment:
@@ -45,19 +55,18 @@ def assess(candles: Candles, *, detail: Detail = "summary", market: MarketMood =
             f"{len(candles)} closed bars, an assessment needs {LEAST_BARS}",
             hint="Choose a shorter timeframe, or a symbol that has traded for longer.",
         )
-    candles.validated()
-    landscape = survey(candles)
+    landscape = survey(candles.validated())
     verdict = judge(candles, landscape)
     factors = weigh(verdict.readings, verdict.weights)
-    details = _details(candles, verdict, market)
+    known = _background(candles, verdict, market)
     summary = AnalysisSummary(
         trend=trend_class(verdict.trend.value),
-        volatility=volatility_class(details.volatility.percentile, details.volatility.annual_percent),
-        confidence=confidence(details.regime.movement, verdict.score),
+        volatility=volatility_class(known.volatility.percentile, known.volatility.annual_percent),
+        confidence=confidence(known.regime.movement, verdict.score),
         intelligent_score=verdict.score,
-        sentiment=mood(details.sentiment.value),
-        movement=details.regime.movement,
-        energy=details.regime.energy,
+        sentiment=mood(known.sentiment.value),
+        movement=known.regime.movement,
+        energy=known.regime.energy,
     )
     price = float(candles.close[-1])
     action = action_for(verdict.score)
@@ -67,7 +76,7 @@ def assess(candles: Candles, *, detail: Detail = "summary", market: MarketMood =
         recommendation=Recommendation(
             action=action,
             confidence=summary.confidence,
-            reasoning=reasoning(summary, factors, details.volatility, landscape.support, landscape.resistance),
+            reasoning=reasoning(summary, factors, known.volatility, landscape.support, landscape.resistance),
         ),
         plan=_plan(price, verdict, landscape),
         flips=find_flips(
@@ -76,16 +85,26 @@ def assess(candles: Candles, *, detail: Detail = "summary", market: MarketMood =
         factors=factors,
         support=landscape.support,
         resistance=landscape.resistance,
-        order_blocks=[],
-        indicators={name: details.indicators[name] for name in USUAL},
-        details=details if detail == "full" else None,
+        order_blocks=list_order_blocks(landscape.structure, each_side=2)[:SHOWN],
+        gaps=list_gaps(landscape.structure, each_side=1),
+        indicators={name: known.indicators[name] for name in USUAL},
+        details=_details(verdict, known, landscape.structure) if detail == "full" else None,
     )
 
 
-def _details(candles: Candles, verdict: Verdict, market: MarketMood) -> Details:
+@dataclass(frozen=True, slots=True)
+class Background:
+    """Readings that the score does not need."""
+
+    volatility: VolatilityReading
+    regime: Regime
+    sentiment: Sentiment
+    indicators: dict[str, float | None]
+
+
+def _background(candles: Candles, verdict: Verdict, market: MarketMood) -> Background:
     sigma = yang_zhang(candles)
-    return Details(
-        trend=verdict.trend,
+    return Background(
         volatility=read_volatility(candles, sigma, verdict.atr),
         regime=read_regime(candles, sigma, WINDOW, verdict.atr, verdict.movement),
         sentiment=read_sentiment(candles, market),
@@ -93,7 +112,18 @@ def _details(candles: Candles, verdict: Verdict, market: MarketMood) -> Details:
     )
 
 
+def _details(verdict: Verdict, known: Background, structure: Structure) -> Details:
+    return Details(
+        trend=verdict.trend,
+        volatility=known.volatility,
+        regime=known.regime,
+        sentiment=known.sentiment,
+        structure=list_structure(structure),
+        indicators=known.indicators,
+    )
+
+
 def _plan(price: float, verdict: Verdict, landscape: Landscape) -> TradePlan | None:
     if action_for(verdict.score) == "HOLD" or verdict.atr <= 0:
         return None
-    return trade_plan("long" if verdict.score > 5 else "short", price, verdict.atr, landscape.prices)
+    return trade_plan("long" if verdict.score > 5 else "short", price, verdict.atr, landscape)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import talib
 
-from crypto_mcp.analysis.levels import SwingPoints
+from crypto_mcp.analysis.landscape import Landscape, Standing, Zone
 from crypto_mcp.analysis.resample import resample
 from crypto_mcp.analysis.rounding import clipped
 from crypto_mcp.analysis.score import Reading
@@ -31,32 +29,64 @@ def trend_factor(trend: TrendReading) -> Reading:
     )
 
 
-def structure_factor(
-    candles: Candles, trend: TrendReading, highs: SwingPoints, lows: SwingPoints, atr: float
-) -> Reading:
-    """Half from the order of swings, half from a close beyond the last swing."""
-    close = float(candles.close[-1])
-    direction = {"rising": 0.5, "falling": -0.5, "mixed": 0.0}[trend.swings]
-    words = {"rising": "higher highs and higher lows", "falling": "lower highs and lower lows", "mixed": "mixed swings"}
-    high = float(highs.price[-1]) if len(highs.price) else float(candles.high.max())
-    low = float(lows.price[-1]) if len(lows.price) else float(candles.low.min())
-    text = f"{words[trend.swings]}; between the last swing low {low:.6g} and high {high:.6g}"
-    if close > high:
-        direction, text = direction + 0.5, f"{words[trend.swings]}; closed above the last swing high {high:.6g}"
-    elif close < low:
-        direction, text = direction - 0.5, f"{words[trend.swings]}; closed below the last swing low {low:.6g}"
-    middle = (close - (high + low) / 2) / atr if atr > 0 else 0.0
-    return Reading("structure", middle, "ATR from the middle of the last swings", clipped(direction), text)
+def structure_factor(bar: int, close: float, landscape: Landscape) -> Reading:
+    """Trend of external structure 0.4, its newest break while fresh 0.3, the newest break of internal structure 0.3."""
+    external, internal = landscape.external.after(bar, close), landscape.internal.after(bar, close)
+    direction = (
+        0.4 * external.trend
+        + 0.3 * external.trend * external.freshness(bar)
+        + 0.3 * internal.trend * internal.freshness(bar)
+    )
+    words = f"{_told(external, bar)}; internal: {_told(internal, bar)}"
+    return Reading("structure", direction, "-1 to 1", clipped(direction), words)
 
 
-def zones_factor(candles: Candles, levels: Sequence[float]) -> Reading:
-    """Near support is bullish, near resistance bearish; the bars' own extremes stand in where a side has no level."""
-    close = float(candles.close[-1])
-    below = max((level for level in levels if level < close), default=float(candles.low.min()))
-    above = min((level for level in levels if level > close), default=float(candles.high.max()))
-    place = (close - below) / (above - below) if above > below else 0.5
-    words = f"{100 * place:.0f} % of the way from support {below:.6g} to resistance {above:.6g}"
-    return Reading("zones", 100 * place, "%", clipped(1 - 2 * place), words)
+def _told(standing: Standing, bar: int) -> str:
+    if not standing.kind:
+        return "no break yet"
+    name = "BoS" if standing.kind == "bos" else "ChoCH"
+    failed = ", failed" if standing.failed else ""
+    side = "up" if standing.trend > 0 else "down"
+    return f"{name} {side} through {standing.level:.6g} {bar - standing.since} bars ago{failed}"
+
+
+def zones_factor(close: float, atr: float, landscape: Landscape) -> Reading:
+    """Half from zones near price, half from its place in the dealing range (discount is bullish).
+
+    A zone pulls to its side by its strength, in full while price is in it, falling to nothing 2 ATR away. One that the
+    close has broken does not count.
+    """
+    near = [(_pull(zone, close, atr), zone) for zone in landscape.zones]
+    pull = clipped(sum(zone.side * zone.strength * size for size, zone in near))
+    place = _place(close, landscape)
+    strongest = max(near, key=lambda item: item[0] * item[1].strength, default=(0.0, None))
+    words = f"{100 * place:.0f} % up its dealing range; {_named(*strongest)}"
+    return Reading("zones", pull, "pull of zones, -1 to 1", clipped((pull + 1 - 2 * place) / 2), words)
+
+
+def _pull(zone: Zone, close: float, atr: float) -> float:
+    distance = close - zone.top if zone.side > 0 else zone.bottom - close
+    broken = close < zone.bottom if zone.side > 0 else close > zone.top
+    if broken or atr <= 0:
+        return 0.0
+    return max(0.0, 1 - max(0.0, distance) / (2 * atr))
+
+
+def _place(close: float, landscape: Landscape) -> float:
+    """0 at the bottom of the dealing range, 1 at its top; the middle where there is none."""
+    bounds = landscape.range
+    if bounds is None or bounds.top <= bounds.bottom:
+        return 0.5
+    return min(1.0, max(0.0, (close - bounds.bottom) / (bounds.top - bounds.bottom)))
+
+
+def _named(size: float, zone: Zone | None) -> str:
+    if zone is None or size <= 0:
+        return "no zone within 2 ATR"
+    side = {"order block": ("supply zone", "demand zone"), "gap": ("gap down", "gap up")}[zone.name][zone.side > 0]
+    return (
+        f"{'in' if size == 1 else 'near'} {side} {zone.bottom:.6g}-{zone.top:.6g} (strength {100 * zone.strength:.0f})"
+    )
 
 
 def momentum_factor(candles: Candles, atr: float) -> Reading:

@@ -3,67 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-import numpy as np
-import talib
-
+from crypto_mcp.analysis.findings import Findings
 from crypto_mcp.analysis.rounding import decimals, significant
+from crypto_mcp.analysis.swings import Swing
 from crypto_mcp.models.analysis import Level
-from crypto_mcp.models.candles import Candles, Floats, Ints
+from crypto_mcp.models.candles import Candles
 
-STRENGTH = 5
 TOLERANCE_ATR = 0.5
-SHOWN = 3
+SHOWN = 2
 
 
-@dataclass(frozen=True, slots=True)
-class SwingPoints:
-    """Confirmed swing points of one kind, oldest first.
-
-    Attributes:
-        at: index of the bar that is the extreme.
-        price: its high or low.
-    """
-
-    at: Ints
-    price: Floats
-
-
-def swing_points(candles: Candles, strength: int = STRENGTH) -> tuple[SwingPoints, SwingPoints]:
-    """Highs not exceeded and lows not undercut by `strength` bars on either side; known `strength` bars later.
-
-    Of equal extremes within reach of each other the oldest counts.
-    """
-    span = 2 * strength + 1
-    return (
-        _turns(candles.high, talib.MAX(candles.high, span), span, strength),
-        _turns(candles.low, talib.MIN(candles.low, span), span, strength),
-    )
-
-
-def _turns(extremes: Floats, furthest: Floats, span: int, strength: int) -> SwingPoints:
-    known_at = np.arange(span - 1, len(extremes))
-    centre = known_at - strength
-    is_turn = extremes[centre] == furthest[known_at]
-    at = centre[is_turn].astype(np.int64)
-    if len(at):
-        repeated = (np.diff(at, prepend=-span) <= strength) & (
-            extremes[at] == np.concatenate(([np.nan], extremes[at][:-1]))
-        )
-        at = at[~repeated]
-    return SwingPoints(at, extremes[at])
-
-
-def find_levels(candles: Candles, highs: SwingPoints, lows: SwingPoints, atr: float) -> tuple[list[Level], list[Level]]:
+def find_levels(candles: Candles, swings: Findings[Swing], atr: float) -> tuple[list[Level], list[Level]]:
     """Support and resistance, each nearest first: clusters of swing points no wider than half an ATR.
 
     A level that was a high counts as support once price is above it, and the other way round. Levels touched at
-    least twice come before single swing points; at most three a side.
+    least twice come before single swing points; at most two a side.
     """
-    clusters = _clusters(highs, lows, TOLERANCE_ATR * atr)
+    clusters = _clusters(swings, TOLERANCE_ATR * atr)
     close = float(candles.close[-1])
     below = [cluster for cluster in reversed(clusters) if cluster.price < close]
     above = [cluster for cluster in clusters if cluster.price > close]
@@ -78,9 +37,9 @@ class Cluster(NamedTuple):
     newest: int
 
 
-def _clusters(highs: SwingPoints, lows: SwingPoints, width: float) -> list[Cluster]:
+def _clusters(swings: Findings[Swing], width: float) -> list[Cluster]:
     """Runs of swing points, sorted by price, that span at most `width`; the cheapest first."""
-    points = sorted(zip(highs.price.tolist() + lows.price.tolist(), highs.at.tolist() + lows.at.tolist(), strict=True))
+    points = sorted(zip(swings.rows["top"].tolist(), swings.rows["at"].tolist(), strict=True))
     clusters: list[Cluster] = []
     run: list[tuple[float, int]] = []
     for point in [*points, (math.inf, 0)]:
@@ -93,7 +52,7 @@ def _clusters(highs: SwingPoints, lows: SwingPoints, width: float) -> list[Clust
 
 
 def _shown(candles: Candles, nearest: list[Cluster], close: float) -> list[Level]:
-    """At most three, the proven before the single ones, nearest first."""
+    """At most two, the proven before the single ones, nearest first."""
     order = {cluster: rank for rank, cluster in enumerate(nearest)}
     chosen = sorted(nearest, key=lambda cluster: (cluster.touches == 1, order[cluster]))[:SHOWN]
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crypto_mcp.analysis.landscape import Landscape
 from crypto_mcp.analysis.rounding import decimals, significant
 from crypto_mcp.models.analysis import Side, TradePlan
 
@@ -14,22 +15,26 @@ NEAREST_TARGET, FURTHEST_TARGET, DEFAULT_TARGET = 1.5, 4.0, 2.0
 HORIZON_BARS = 48
 
 
-def trade_plan(side: Side, price: float, atr: float, structure: Sequence[float]) -> TradePlan:
+def trade_plan(side: Side, price: float, atr: float, landscape: Landscape) -> TradePlan:
     """Stop behind the nearest structure, first target as far as the stop, second at structure beyond.
 
     Args:
         side: the way price is to go.
         price: the last close.
         atr: average true range, above 0.
-        structure: prices at which price turned or may turn: levels, edges of zones.
+        landscape: where structure lies.
     """
+    if side == "long":
+        return _plan("long", price, atr, landscape.floors(), landscape.obstacles_above())
+    return _plan("short", price, atr, landscape.ceilings(), landscape.obstacles_below())
+
+
+def _plan(side: Side, price: float, atr: float, behind: Sequence[float], ahead: Sequence[float]) -> TradePlan:
     sign = 1 if side == "long" else -1
-    distances = sorted(sign * (level - price) / atr for level in structure)
-    behind = [-x for x in distances if NEAREST_STOP <= -x <= FURTHEST_STOP]
-    risk = min(atr * (min(behind) + ROOM if behind else DEFAULT_STOP), 0.4 * price)
-    reach = [x * atr / risk for x in distances]
-    ahead = [x for x in reach if NEAREST_TARGET <= x <= FURTHEST_TARGET]
-    reward = min(ahead[0] if ahead else DEFAULT_TARGET, 0.9 * price / risk)
+    stops = [x for x in (sign * (price - level) / atr for level in behind) if NEAREST_STOP <= x <= FURTHEST_STOP]
+    risk = min(atr * (min(stops) + ROOM if stops else DEFAULT_STOP), 0.4 * price)
+    targets = [x for x in (sign * (level - price) / risk for level in ahead) if NEAREST_TARGET <= x <= FURTHEST_TARGET]
+    reward = min(min(targets, default=DEFAULT_TARGET), 0.9 * price / risk)
     stop, pullback = price - sign * risk, price - sign * risk / 4
     return TradePlan(
         side=side,

@@ -41,7 +41,7 @@ def _bounds(support: Sequence[Level], resistance: Sequence[Level]) -> str:
 
 def _past(summary: AnalysisSummary) -> str:
     cell = table().cell(summary.movement, summary.intelligent_score)
-    share = f"about {100 * cell.chance:.0f} % of {cell.calls} like cases on past bars"
+    counted = f"{cell.hits} of {cell.calls} like calls on past bars reached target 1 before the stop"
     if action_for(summary.intelligent_score) == "HOLD":
-        return f"A trade to the leaning side would have reached its first target before its stop in {share}."
-    return f"Target 1 was reached before the stop in {share}."
+        return f"Traded to the leaning side, {counted}."
+    return f"{counted}; pooled with others, {100 * cell.chance:.0f} %."

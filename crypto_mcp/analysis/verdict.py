@@ -5,28 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crypto_mcp.analysis import factors as read
-from crypto_mcp.analysis.levels import SwingPoints, find_levels, swing_points
+from crypto_mcp.analysis.landscape import Landscape
 from crypto_mcp.analysis.regime import movement_features, movement_probabilities
 from crypto_mcp.analysis.score import Reading, blended_weights, score_of
-from crypto_mcp.analysis.trend import read_trend, swing_direction
+from crypto_mcp.analysis.trend import read_trend
 from crypto_mcp.analysis.volatility import average_true_range
-from crypto_mcp.models.analysis import Level, Movement, TrendReading
+from crypto_mcp.models.analysis import Movement, TrendReading
 from crypto_mcp.models.candles import Candles
-
-
-@dataclass(frozen=True, slots=True)
-class Landscape:
-    """Swings and levels of the past. They hold for the next bar too, whatever its close."""
-
-    highs: SwingPoints
-    lows: SwingPoints
-    support: list[Level]
-    resistance: list[Level]
-
-    @property
-    def prices(self) -> list[float]:
-        """Where price turned before."""
-        return [level.level for level in (*self.support, *self.resistance)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,22 +34,16 @@ class Verdict:
     score: float
 
 
-def survey(candles: Candles) -> Landscape:
-    """The landscape as known at the newest bar."""
-    highs, lows = swing_points(candles)
-    return Landscape(highs, lows, *find_levels(candles, highs, lows, average_true_range(candles)))
-
-
 def judge(candles: Candles, landscape: Landscape) -> Verdict:
     """The score at the newest bar in a landscape known by then."""
-    highs, lows = landscape.highs, landscape.lows
+    bar, close = len(candles) - 1, float(candles.close[-1])
     atr = average_true_range(candles)
-    trend = read_trend(candles, swing_direction(highs.price, lows.price))
+    trend = read_trend(candles, landscape.swings)
     movement = movement_probabilities(movement_features(candles, atr, trend.adx))
     readings = [
         read.trend_factor(trend),
-        read.structure_factor(candles, trend, highs, lows, atr),
-        read.zones_factor(candles, landscape.prices),
+        read.structure_factor(bar, close, landscape),
+        read.zones_factor(close, atr, landscape),
         read.momentum_factor(candles, atr),
         read.volume_factor(candles),
         read.volatility_factor(candles, atr),

@@ -155,14 +155,94 @@ class Level(Contract):
 
 
 class OrderBlock(Contract):
-    """A supply or demand zone."""
+    """A supply or demand zone that no close has broken."""
 
-    level: float
+    level: float = Field(description="The edge that price meets first.")
     top: float
     bottom: float
     type: Literal["demand", "supply"]
-    strength: float = Field(ge=0, le=100)
+    strength: float = Field(ge=0, le=100, description="From displacement, volume and rejection.")
+    confidence: float = Field(ge=0, le=100, description="Percent of like zones that held when price came back.")
+    state: str = Field(description="`active`, `tested` or `mitigated` (price was at its middle).")
+    timestamp: datetime = Field(description="Start of the candle it is made of.")
+
+
+class Gap(Contract):
+    """A fair value gap that price has not traded through."""
+
+    type: Literal["bullish", "bearish"]
+    top: float
+    bottom: float
+    strength: float = Field(ge=0, le=100, description="From height, volume and displacement.")
+    fill_probability: float = Field(ge=0, le=100, description="Percent of like gaps filled within 50 bars from now.")
+    entry: float = Field(description="Its near edge.")
+    stop: float
+    target: float
+    reward_risk: float
+    state: str = Field(description="`active`, `tested` or `mitigated` (half filled).")
+    timestamp: datetime = Field(description="Start of its middle bar.")
+
+
+class StructureBreak(Contract):
+    """A break of structure (`bos`) or change of character (`choch`)."""
+
+    kind: Literal["bos", "choch"]
+    scope: Literal["internal", "external"]
+    direction: Literal["bullish", "bearish"]
+    level: float
+    state: str = Field(description="`active`, `held`, or `failed` (price closed back).")
     timestamp: datetime
+
+
+class Liquidity(Contract):
+    """A price behind which stops are likely to rest."""
+
+    kind: str = Field(description="`pool` of equal highs or lows, or the period whose high or low it is.")
+    side: Literal["high", "low"]
+    level: float
+    touches: int
+    swept: bool
+    timestamp: datetime
+
+
+class Sweep(Contract):
+    """A wick beyond such a price on a bar that closed back."""
+
+    kind: str
+    direction: Literal["bullish", "bearish"] = Field(description="The way price is expected to turn.")
+    level: float
+    timestamp: datetime
+
+
+class Bounds(Contract):
+    """The dealing range between the last swing high and low."""
+
+    top: float
+    bottom: float
+    position: float = Field(description="Of the last close, 0 at the bottom, 1 at the top.")
+    place: Literal["premium", "equilibrium", "discount"]
+    ote_low: float = Field(description="Optimal trade entry: 62 to 79 % retraced.")
+    ote_high: float
+
+
+class VolumeArea(Contract):
+    """Where volume was traded."""
+
+    point_of_control: float
+    value_area_low: float
+    value_area_high: float
+
+
+class StructureDetails(Contract):
+    """Structure as found in the bars; docs/analysis.md defines each kind."""
+
+    dealing_range: Bounds | None
+    breaks: list[StructureBreak] = Field(description="Newest first.")
+    order_blocks: list[OrderBlock] = Field(description="Nearest first.")
+    gaps: list[Gap] = Field(description="Nearest first.")
+    liquidity: list[Liquidity] = Field(description="Nearest first.")
+    sweeps: list[Sweep] = Field(description="Newest first.")
+    volume: VolumeArea | None
 
 
 class Recommendation(Contract):
@@ -224,6 +304,7 @@ class Details(Contract):
     volatility: VolatilityReading
     regime: Regime
     sentiment: Sentiment
+    structure: StructureDetails
     indicators: dict[str, float | None] = Field(
         description="Last value of each indicator; null where history is too short."
     )
@@ -240,7 +321,8 @@ class Assessment(Contract):
     factors: list[Factor] = Field(description="intelligent_score is 5 plus their contributions.")
     support: list[Level] = Field(description="Below the price, nearest first.")
     resistance: list[Level] = Field(description="Above the price, nearest first.")
-    order_blocks: list[OrderBlock]
+    order_blocks: list[OrderBlock] = Field(description="The nearest three at most.")
+    gaps: list[Gap] = Field(description="The nearest fair value gap of each side.")
     indicators: dict[str, float | None] = Field(
         description="Last value of the usual indicators; null where history is too short."
     )

@@ -7,8 +7,9 @@ from walks import random_walk
 
 from crypto_mcp.analysis.assess import assess
 from crypto_mcp.analysis.flips import find_flips, with_next_bar
+from crypto_mcp.analysis.landscape import survey
 from crypto_mcp.analysis.score import action_for
-from crypto_mcp.analysis.verdict import judge, survey
+from crypto_mcp.analysis.verdict import judge
 
 
 def test_flips_of_a_score_that_is_a_straight_line() -> None:

@@ -41,7 +41,7 @@ def test_every_recommendation_gives_its_reasons(seed: int) -> None:
         side = [factor for factor in result.factors if sign * factor.contribution > 0.05]
         assert all(factor.reading in text for factor in side[:1])
     cell = table().cell(result.analysis.movement, result.analysis.intelligent_score)
-    assert f"{cell.calls} like cases" in text
+    assert f"{cell.hits} of {cell.calls} like calls" in text
     assert not re.search(r"nan|inf\b|None", text)
     assert (result.plan is None) == (result.recommendation.action == "HOLD")
     if result.plan:

@@ -2,7 +2,7 @@
 
     python tests/calibration/fit_confidence.py
 
-Calls are made every 12 bars from the 500 bars before, on 1h and 4h. Fitted on BTC, ETH and BNB before 2023; tested on
+Calls are made every 6 bars from the 500 bars before, on 1h and 4h. Fitted on BTC, ETH and BNB before 2023; tested on
 the same symbols from 2023 on, and on SOL, LINK and DOGE. Writes crypto_mcp/analysis/confidence.json and
 docs/images/confidence-reliability.png, and prints the Brier scores that docs/analysis-score.md quotes.
 """
@@ -26,17 +26,20 @@ mpl.use("Agg")
 from candle_files import recorded  # noqa: E402 - found by the lines above
 from matplotlib import pyplot as plt  # noqa: E402
 
+from crypto_mcp.analysis.landscape import survey  # noqa: E402
 from crypto_mcp.analysis.plan import HORIZON_BARS, trade_plan  # noqa: E402
 from crypto_mcp.analysis.regime import MOVEMENTS  # noqa: E402
 from crypto_mcp.analysis.resample import resample  # noqa: E402
-from crypto_mcp.analysis.verdict import judge, survey  # noqa: E402
+from crypto_mcp.analysis.verdict import judge  # noqa: E402
 from crypto_mcp.models.candles import Candles, Floats  # noqa: E402
 
 FIT, HELD_OUT = ("BTCUSDT", "ETHUSDT", "BNBUSDT"), ("SOLUSDT", "LINKUSDT", "DOGEUSDT")
 SPLIT_MS = int(datetime(2023, 1, 1, tzinfo=UTC).timestamp() * 1000)
-BARS, EVERY = 500, 12
-EDGES = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
-PRIOR_CALLS = 400
+BARS, EVERY = 500, 6
+EDGES = (1.0, 2.0, 3.0)
+PRIOR_CALLS = 600
+# Calls behind a point of the diagram. They overlap in time, so intervals are drawn for half as many.
+LEAST_CALLS, OVERLAP = 100, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +61,14 @@ def came_true(future: Candles, side: str, stop: float, target: float) -> bool:
 
 
 def calls(symbol: str, candles: Candles) -> list[Call]:
-    """Calls every 12 bars, each from the 500 bars before it."""
+    """Calls every 6 bars, each from the 500 bars before it."""
     made = []
     for k in range(BARS, len(candles) - HORIZON_BARS + 1, EVERY):
         past = candles[k - BARS : k]
         landscape = survey(past)
         verdict = judge(past, landscape)
         side = "long" if verdict.score >= 5 else "short"
-        plan = trade_plan(side, float(past.close[-1]), verdict.atr, landscape.prices)
+        plan = trade_plan(side, float(past.close[-1]), verdict.atr, landscape)
         true = came_true(candles[k : k + HORIZON_BARS], side, plan.stop, plan.target_1)
         movement = max(verdict.movement, key=lambda name: verdict.movement[name])
         made.append(Call(symbol, int(candles.open_time[k]), verdict.score, movement, true))
@@ -89,7 +92,7 @@ def band_of(call: Call) -> int:
 
 
 def fitted(made: list[Call]) -> dict:
-    """The table: counts a cell, chances drawn to the base rate by 400 calls of prior, never falling with the score."""
+    """The table: counts a cell, chances drawn to the base rate by 600 calls of prior, never falling with the score."""
     base = float(np.mean([call.came_true for call in made]))
     cells = {}
     for movement in MOVEMENTS:
@@ -112,30 +115,28 @@ def predicted(table: dict, made: list[Call]) -> Floats:
 
 
 def report(name: str, table: dict, made: list[Call]) -> tuple[Floats, Floats, Floats]:
-    """Prints Brier score against the base rate; returns said, seen and count a bin for the diagram."""
+    """Prints Brier score against the base rate; returns what was said, what was seen, and how often."""
     said, true = predicted(table, made), np.array([c.came_true for c in made], dtype=float)
     brier, base = float(np.mean((said - true) ** 2)), float(np.mean((table["base"] - true) ** 2))
     print(
         f"{name:28} calls {len(made):6}  came true {true.mean():.3f}  Brier {brier:.5f}  base {base:.5f}  "
         f"skill {100 * (1 - brier / base):+.2f} %"
     )
-    bins = np.unique(np.quantile(said, np.linspace(0, 1, 7)))
-    place = np.clip(np.searchsorted(bins, said, side="right") - 1, 0, len(bins) - 2)
-    used = [i for i in range(len(bins) - 1) if (place == i).any()]
+    values = [value for value in np.unique(said) if np.count_nonzero(said == value) >= LEAST_CALLS]
     return (
-        np.array([said[place == i].mean() for i in used]),
-        np.array([true[place == i].mean() for i in used]),
-        np.array([(place == i).sum() for i in used]),
+        np.array(values),
+        np.array([true[said == value].mean() for value in values]),
+        np.array([np.count_nonzero(said == value) for value in values]),
     )
 
 
 def draw(curves: dict[str, tuple[Floats, Floats, Floats]]) -> None:
     figure, axes = plt.subplots(figsize=(6, 6), dpi=120)
-    axes.plot([0.4, 0.65], [0.4, 0.65], color="0.6", linewidth=1, label="said = seen")
+    axes.plot([0.4, 0.7], [0.4, 0.7], color="0.6", linewidth=1, label="said = seen")
     for name, (said, seen, count) in curves.items():
-        error = 1.96 * np.sqrt(seen * (1 - seen) / count)
+        error = 1.96 * np.sqrt(seen * (1 - seen) / count * OVERLAP)
         axes.errorbar(said, seen, yerr=error, marker="o", capsize=3, linewidth=1, label=name)
-    axes.set(xlim=(0.42, 0.62), ylim=(0.38, 0.66), xlabel="confidence said", ylabel="share of calls that came true")
+    axes.set(xlim=(0.48, 0.55), ylim=(0.38, 0.68), xlabel="confidence said", ylabel="share of calls that came true")
     axes.set_title("Calls that reached target 1 before the stop within 48 bars")
     axes.legend(loc="upper left")
     target = ROOT / "docs" / "images" / "confidence-reliability.png"
