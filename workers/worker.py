@@ -66,7 +66,7 @@ class DeskWorker(Worker):
         self._blocking = connect(url, settings.redis, answer_within=self._settings.block_for + 3)
         self._orders = connect(url, settings.redis, answer_within=None)
         self._scripts = Scripts(self._redis)
-        self._lease = Lease(self._scripts, self.name, self._settings)
+        self._lease = Lease(self._redis, self._scripts, self.name, self._settings)
         self._services = services
         self._numbers = itertools.count()
         self._beat_now = asyncio.Event()
@@ -104,7 +104,7 @@ class DeskWorker(Worker):
     async def main(self) -> None:
         """Runs until a signal ends it."""
         await insist(lambda: refuse_eviction(self._redis, allowed=self._settings.allow_eviction))
-        await self._beat(with_desk=True)
+        await self._beat()
         log.info("worker ready", worker=self.name, lists=self.lists, kinds=list(self.functions))
         async with asyncio.TaskGroup() as group:
             self._taking = group.create_task(self._take_jobs(), name="intake")
@@ -148,22 +148,20 @@ class DeskWorker(Worker):
             await asyncio.gather(*(intake.run(self._settings.block_for) for intake in self._intakes))
 
     async def _keep_alive(self) -> None:
-        for beat in itertools.count(1):
+        """Renews the heartbeat; with jobs on the desk, on an order, and now and then anyway, compares the desk too."""
+        for turn in itertools.count(1):
             ordered = await _set_within(self._beat_now, self._settings.heartbeat_every)
             self._beat_now.clear()
-            await self._beat(with_desk=ordered or bool(self._runner.held) or beat % _IDLE_BEATS_PER_CHECK == 0)
+            idle = not ordered and not self._runner.held and turn % _IDLE_BEATS_PER_CHECK
+            if not idle or not await insist(lambda: self._lease.renew(self._info())):
+                await self._beat()
             with contextlib.suppress(RedisError, OSError):
                 await self.record_health()
 
-    async def _beat(self, *, with_desk: bool) -> None:
+    async def _beat(self) -> None:
         """Renews the heartbeat, waiting out a Redis that is away, and acts on what it brings back."""
         running = self._runner.running()
-        counts = self._runner.counts
-        self.jobs_complete, self.jobs_failed, self.jobs_retried = counts["done"], counts["failed"], counts["retried"]
-        info = {"lists": self.lists, "held": len(self._runner.held), **counts}
-        beat = await insist(lambda: self._lease.beat(info, with_desk=with_desk))
-        if beat.desk is None:
-            return
+        beat = await insist(lambda: self._lease.beat(self._info()))
         if not beat.kept and running:
             log.warning("the heartbeat had run out", worker=self.name, running=len(running))
         for job_id in running - beat.desk:
@@ -174,6 +172,12 @@ class DeskWorker(Worker):
             log.warning("returned a job held unknowingly", worker=self.name, job_id=job_id)
             with contextlib.suppress(StoreUnavailable):
                 await self._desk.release(job_id)
+
+    def _info(self) -> dict[str, object]:
+        """What the heartbeat says of the worker; arq's own counters follow."""
+        counts = self._runner.counts
+        self.jobs_complete, self.jobs_failed, self.jobs_retried = counts["done"], counts["failed"], counts["retried"]
+        return {"lists": self.lists, "held": len(self._runner.held), **counts}
 
     async def _return_orphans(self) -> None:
         """Looks for dead workers, at once and then again and again.

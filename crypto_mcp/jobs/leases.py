@@ -28,34 +28,42 @@ class Beat:
 
     Attributes:
         kept: whether the last heartbeat was still valid; if not, others may have taken the jobs.
-        desk: ids of the jobs Redis has on this worker's desk, None if not asked for.
+        desk: ids of the jobs Redis has on this worker's desk.
         cancels: ids of those to be cancelled.
     """
 
     kept: bool
-    desk: frozenset[str] | None = None
-    cancels: frozenset[str] = frozenset()
+    desk: frozenset[str]
+    cancels: frozenset[str]
 
 
 class Lease:
     """One worker's claim to be alive."""
 
-    def __init__(self, scripts: Scripts, worker: str, settings: QueueSettings) -> None:
+    def __init__(self, redis: Redis, scripts: Scripts, worker: str, settings: QueueSettings) -> None:
+        self._redis = redis
         self._scripts = scripts
         self._worker = worker
         self._settings = settings
 
-    async def beat(self, info: Mapping[str, object], *, with_desk: bool) -> Beat:
-        """Renews the heartbeat."""
+    async def renew(self, info: Mapping[str, object]) -> bool:
+        """Renews the heartbeat in one command; False if it had run out, then `beat` is due."""
+        ttl = int(self._settings.heartbeat_ttl * 1000)
+        try:
+            before = await self._redis.set(keys.heartbeat(self._worker), orjson.dumps(info), px=ttl, get=True)
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        return before is not None
+
+    async def beat(self, info: Mapping[str, object]) -> Beat:
+        """Renews the heartbeat, makes the worker known, and compares its desk."""
         worker = self._worker
-        kept, *desk = await self._scripts.run(
+        kept, desk, cancels = await self._scripts.run(
             "beat",
             (keys.heartbeat(worker), keys.desk(worker), keys.cancels(worker)),
-            (worker, int(self._settings.heartbeat_ttl * 1000), orjson.dumps(info), int(with_desk)),
+            (worker, int(self._settings.heartbeat_ttl * 1000), orjson.dumps(info)),
         )
-        if not desk:
-            return Beat(bool(kept))
-        return Beat(bool(kept), *(frozenset(job_id.decode() for job_id in ids) for ids in desk))
+        return Beat(bool(kept), *(frozenset(job_id.decode() for job_id in ids) for ids in (desk, cancels)))
 
     async def leave(self) -> int:
         """Gives everything back to the lists and signs off; how many jobs went back."""

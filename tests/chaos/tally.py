@@ -43,6 +43,7 @@ class Note:
     pid: int
     what: str
     job_id: str
+    attempt: int
     at: float
 
 
@@ -51,8 +52,8 @@ def read_notes(folder: Path) -> list[Note]:
     notes = []
     for file in folder.iterdir():
         for line in file.read_text().splitlines():
-            what, job_id, _, at = line.split()
-            notes.append(Note(int(file.name), what, job_id, float(at)))
+            what, job_id, attempt, at = line.split()
+            notes.append(Note(int(file.name), what, job_id, int(attempt), float(at)))
     return sorted(notes, key=lambda n: n.at)
 
 
