@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -25,8 +28,9 @@ def run(live: Live = False) -> None:
 
 def serve() -> None:
     """Run the front end: MCP at /mcp, REST at /v1, its documentation at /docs."""
-    from crypto_mcp.logs import configure
-    from crypto_mcp.server.serve import run
+    with _importing():
+        from crypto_mcp.logs import configure
+        from crypto_mcp.server.serve import run
 
     settings = load()
     configure(settings.log)
@@ -37,8 +41,14 @@ def worker(lists: Lists, allow_eviction: AllowEviction = False) -> None:
     """Run a worker on one or more lists."""
     # TA-Lib imports pandas wherever it is installed, 0.6 s and 60 MB a process that no worker has a use for.
     sys.modules["pandas"] = None  # type: ignore[assignment]
-    from crypto_mcp.logs import configure
-    from workers.main import run
+    with _importing():
+        from crypto_mcp.catalogue import CATALOGUE
+        from crypto_mcp.logs import configure
+        from workers.handlers import load as load_handler
+        from workers.main import run
+
+        for kind in CATALOGUE.on(*lists):
+            load_handler(kind)
 
     settings = load()
     if allow_eviction:
@@ -50,8 +60,9 @@ def worker(lists: Lists, allow_eviction: AllowEviction = False) -> None:
 
 def scheduler() -> None:
     """Run a scheduler. Of several one leads, the others stand by."""
-    from crypto_mcp.logs import configure
-    from scheduler.main import run
+    with _importing():
+        from crypto_mcp.logs import configure
+        from scheduler.main import run
 
     settings = load()
     configure(settings.log)
@@ -60,16 +71,30 @@ def scheduler() -> None:
 
 def sandbox() -> None:
     """Run the loopback exchange: recorded candles, real wire formats, limits and errors."""
-    from crypto_mcp.sandbox.__main__ import run
+    with _importing():
+        from crypto_mcp.sandbox.__main__ import run
 
     run(load())
 
 
 def stdio() -> None:
     """Speak MCP on standard input and output, for a client that starts this command."""
-    from crypto_mcp.logs import configure
-    from crypto_mcp.server.stdio import run
+    with _importing():
+        from crypto_mcp.logs import configure
+        from crypto_mcp.server.stdio import run
 
     settings = load()
     configure(settings.log)
     run(settings)
+
+
+@contextmanager
+def _importing() -> Iterator[None]:
+    """The garbage collector finds nothing in what imports make: without it they take an eighth less time.
+
+    Afterwards they are taken out of its sight for good.
+    """
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
