@@ -102,4 +102,6 @@ class Answer(Contract, Generic[ResultT]):
     cached_in: Literal["memory", "redis", "mongodb"] | None = None
     progress: Progress | None = None
     timings: Timings = Timings()
+    kind: str | None = Field(None, description="Of the job; only where its status was asked for.")
+    attempts: int | None = Field(None, description="Times the job was started; only where its status was asked for.")
     next: list[NextStep] = Field([], description="What to call to go on.")

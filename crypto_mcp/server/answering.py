@@ -68,6 +68,8 @@ class Outcome:
     cached_in: Level | None = None
     progress: Progress | None = None
     timings: Timings | None = None
+    kind: str | None = None
+    attempts: int | None = None
 
     @property
     def failed(self) -> bool:
@@ -76,29 +78,44 @@ class Outcome:
 
     def to_json(self, next_steps: Iterable[Mapping[str, Any]] = ()) -> bytes:
         """The envelope as `Answer` describes it, without what has no value."""
-        fields: dict[str, Any] = {"status": self.status}
-        if self.job_id is not None:
-            fields["job_id"] = self.job_id
-        if self.result is not None:
-            fields["result"] = orjson.Fragment(self.result)
-        fields["cached"] = self.cached_in is not None
-        if self.cached_in is not None:
-            fields["cached_in"] = self.cached_in
-        for name, part in (("error", self.error), ("progress", self.progress), ("timings", self.timings)):
-            if part is not None:
-                fields[name] = _present(part)
-        if steps := list(next_steps):
-            fields["next"] = steps
-        return orjson.dumps(fields, option=orjson.OPT_UTC_Z)
+        fields = {
+            "status": self.status,
+            "job_id": self.job_id,
+            "kind": self.kind,
+            "attempts": self.attempts,
+            "result": None if self.result is None else orjson.Fragment(self.result),
+            "cached": self.cached_in is not None,
+            "cached_in": self.cached_in,
+            "error": _present(self.error),
+            "progress": _present(self.progress),
+            "timings": _present(self.timings),
+            "next": list(next_steps) or None,
+        }
+        return orjson.dumps(
+            {name: value for name, value in fields.items() if value is not None}, option=orjson.OPT_UTC_Z
+        )
 
 
-def _present(part: BaseModel) -> dict[str, Any]:
-    return {name: value for name, value in part if value is not None and value != ""}
+def _present(part: BaseModel | None) -> dict[str, Any] | None:
+    return None if part is None else {name: value for name, value in part if value is not None and value != ""}
 
 
-def to_json(record: JobRecord) -> bytes:
-    """A job's record, without what has no value."""
-    return record.model_dump_json(exclude_none=True).encode()
+def standing(record: JobRecord) -> Outcome:
+    """How a job stands, without its result."""
+    error = record.error
+    if record.state is JobState.CANCELLED and error is None:
+        error = ErrorBody(
+            code=Cancelled.code, message="the job was cancelled on request", hint="Submit it again if it is wanted."
+        )
+    return Outcome(
+        record.state,
+        record.job_id,
+        error=error,
+        progress=None if record.state.finished else record.progress,
+        timings=record.timings,
+        kind=record.kind,
+        attempts=record.attempts,
+    )
 
 
 def checked(kind: JobKind[Any, Any], arguments: Any) -> BaseModel:
@@ -269,19 +286,10 @@ class Answering:
                 await on_progress(seen[0].progress)
 
     async def _outcome(self, record: JobRecord, body: bytes | None) -> Outcome:
-        outcome = Outcome(
-            record.state,
-            record.job_id,
-            body if record.state is JobState.DONE else None,
-            record.error,
-            progress=None if record.state.finished else record.progress,
-            timings=record.timings,
-        )
-        if outcome.status is JobState.CANCELLED and outcome.error is None:
-            return replace(outcome, error=ErrorBody(code=Cancelled.code, message="the job was cancelled on request"))
-        if outcome.status is JobState.DONE and body is None:
-            return replace(outcome, result=await self._written(record.kind, record.job_id))
-        return outcome
+        outcome = replace(standing(record), kind=None, attempts=None)
+        if record.state is not JobState.DONE:
+            return outcome
+        return replace(outcome, result=body if body is not None else await self._written(record.kind, record.job_id))
 
     async def _written(self, kind_name: str, job_id: str) -> bytes:
         """The result that a job wrote to MongoDB, when Redis has it no longer."""

@@ -70,7 +70,8 @@ class RequestBounds:
         began = time.perf_counter()
         with bound_contextvars(request_id=request_id):
             await self._serve(exchange, headers.get(b"content-length", b""))
-            log.info(
+            say = log.debug if scope["path"] == "/health" else log.info  # probes come every few seconds
+            say(
                 "request",
                 method=scope["method"],
                 path=scope["path"],

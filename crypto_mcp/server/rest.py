@@ -9,13 +9,13 @@ from pydantic import BaseModel
 
 from crypto_mcp.catalogue import Catalogue
 from crypto_mcp.models.answers import Answer, JobRecord, JobState
-from crypto_mcp.server.answering import Outcome, to_json
 from crypto_mcp.server.problems import described, http_status, problem
 from crypto_mcp.server.requests import read_json
 from crypto_mcp.server.schemas import input_schema
 
 if TYPE_CHECKING:
     from crypto_mcp.catalogue import JobKind
+    from crypto_mcp.server.answering import Outcome
     from crypto_mcp.server.front import Front
 
 _COME_BACK = {"Retry-After": "1"}
@@ -98,14 +98,14 @@ async def list_jobs(
 ) -> Response:
     """Jobs of all kinds; finished ones are kept for a day."""
     records = await front_of(request).jobs.recent(kind=kind, state=state, limit=limit)
-    return _json(JobList(jobs=records).model_dump_json(exclude_none=True).encode())
+    return _record(JobList(jobs=records))
 
 
 @job_routes.get("/jobs/{job_id}", summary="A job as it stands", response_model=JobRecord, responses=described(404))
 async def get_job(request: Request, job_id: str, wait: Wait = 0) -> Response:
     """State, progress, attempts and timings. With `wait` it answers when the job ends, at the latest then."""
     record = await front_of(request).answering.status(job_id, wait=wait)
-    return _json(to_json(record), headers=None if record.state.finished else _COME_BACK)
+    return _record(record, headers=None if record.state.finished else _COME_BACK)
 
 
 @job_routes.get(
@@ -128,7 +128,7 @@ async def get_result(request: Request, job_id: str, wait: Wait = 0) -> Response:
 async def cancel_job(request: Request, job_id: str) -> Response:
     """A finished job stays as it is."""
     record = await front_of(request).answering.cancel(job_id)
-    return _json(to_json(record), 200 if record.state.finished else 202)
+    return _record(record, 200 if record.state.finished else 202)
 
 
 def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
@@ -142,7 +142,7 @@ def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
         )
         return _answer(request, outcome)
 
-    envelope = Answer.__class_getitem__(kind.result)
+    envelope = Answer[kind.result]  # type: ignore[name-defined]  # a type that is known only now
     body = {"schema": input_schema(kind.params), "example": dict(kind.example)}
     router.add_api_route(
         f"/jobs/{kind.name}",
@@ -188,6 +188,11 @@ def _entry(kind: JobKind[Any, Any]) -> Kind:
         cached_seconds=kind.cache.ttl if kind.cache else 0,
         scope=kind.scope,
     )
+
+
+def _record(record: JobRecord | JobList, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Without what has no value."""
+    return _json(record.model_dump_json(exclude_none=True).encode(), status, headers)
 
 
 def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -25,7 +25,7 @@ from structlog.contextvars import bound_contextvars, get_contextvars
 import crypto_mcp
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.models.answers import Contract, JobState
-from crypto_mcp.server.answering import Outcome, to_json
+from crypto_mcp.server.answering import Outcome, longest_wait, standing
 from crypto_mcp.server.problems import body_of, surprise
 from crypto_mcp.server.schemas import answer_outline, input_schema, lean_schema, tool_input, wait_schema
 from crypto_mcp.validation import explain
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
 
     from crypto_mcp.catalogue import Catalogue, JobKind
-    from crypto_mcp.models.answers import Progress
+    from crypto_mcp.models.answers import JobRecord, Progress
     from crypto_mcp.server.answering import OnProgress
     from crypto_mcp.server.front import Front
     from crypto_mcp.settings import ServerSettings
@@ -55,15 +55,12 @@ class _JobId(Contract):
     job_id: str = Field(min_length=1, max_length=64)
 
 
-class _JobIdAndWait(_JobId):
-    wait: float | None = Field(None, ge=0)
-
-
 class Tools:
     """Lists and calls the tools."""
 
     def __init__(self, catalogue: Catalogue, settings: ServerSettings) -> None:
         self._default_wait = settings.default_wait
+        self._longest_wait = longest_wait(settings)
         tools = [self._kind_tool(kind) for kind in catalogue.tools()] + self._job_tools()
         self.by_name = {tool.name: tool for tool in tools}
         if len(self.by_name) != len(tools):
@@ -109,33 +106,36 @@ class Tools:
         return self._answer(outcome)
 
     async def _job_status(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
-        record = await ctx.lifespan_context.answering.status(_checked(_JobId, arguments).job_id)
-        return _result(to_json(record))
+        record = await ctx.lifespan_context.answering.status(_job_id(arguments))
+        return self._standing(record)
 
     async def _job_result(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
-        asked = _checked(_JobIdAndWait, arguments)
-        outcome = await ctx.lifespan_context.answering.result(
-            asked.job_id, wait=self._wait(asked.wait), on_progress=_reporter(ctx)
-        )
+        wait = self._wait(arguments.pop("wait", None))
+        outcome = await ctx.lifespan_context.answering.result(_job_id(arguments), wait=wait, on_progress=_reporter(ctx))
         return self._answer(outcome)
 
     async def _job_cancel(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
-        record = await ctx.lifespan_context.answering.cancel(_checked(_JobId, arguments).job_id)
-        return _result(to_json(record))
+        record = await ctx.lifespan_context.answering.cancel(_job_id(arguments))
+        return self._standing(record)
 
     def _wait(self, asked: Any) -> float:
         if asked is None:
             return self._default_wait
         if isinstance(asked, bool) or not isinstance(asked, (int, float)) or not asked >= 0:
             raise InvalidRequest("wait: must be a number of seconds", hint="Leave it out, or give 0 or more.")
-        return float(asked)
+        return float(min(asked, self._longest_wait))
 
     def _answer(self, outcome: Outcome) -> CallToolResult:
-        steps = []
-        if not outcome.status.finished:
-            arguments = {"job_id": outcome.job_id, "wait": self._default_wait}
-            steps.append({"tool": "job_result", "arguments": arguments, "why": "waits for the result"})
+        steps = [] if outcome.status.finished else [self._result_step(outcome.job_id)]
         return _result(outcome.to_json(steps), failed=outcome.failed)
+
+    def _standing(self, record: JobRecord) -> CallToolResult:
+        outcome = standing(record)
+        return _result(outcome.to_json([] if outcome.failed else [self._result_step(record.job_id)]))
+
+    def _result_step(self, job_id: str | None) -> dict[str, Any]:
+        arguments = {"job_id": job_id, "wait": self._default_wait}
+        return {"tool": "job_result", "arguments": arguments, "why": "waits for the result"}
 
     def _kind_tool(self, kind: JobKind[Any, Any]) -> Tool:
         example = f" Example: {orjson.dumps(dict(kind.example)).decode()}" if kind.example else ""
@@ -201,9 +201,9 @@ def mcp_server(
     )
 
 
-def _checked(model: type[Any], arguments: dict[str, Any]) -> Any:
+def _job_id(arguments: dict[str, Any]) -> str:
     try:
-        return model.model_validate(arguments)
+        return _JobId.model_validate(arguments).job_id
     except ValidationError as error:
         raise InvalidRequest(explain(error), hint="Give the job_id of an answer.") from None
 

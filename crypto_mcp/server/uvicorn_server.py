@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
+_KEEP_ALIVE = 75
+"""Seconds: longer than a proxy keeps an idle connection (nginx: 60), which else would send a request into its end."""
+
+
 class GracefulServer(uvicorn.Server):
     """Does not let calls that wait for a job hold up its end: they are answered at once by how the job stands."""
 
@@ -27,6 +31,7 @@ class GracefulServer(uvicorn.Server):
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=grace,
             )
         )

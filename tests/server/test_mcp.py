@@ -16,7 +16,7 @@ from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-from mcp.types import TextContent
+from mcp.types import PARSE_ERROR, TextContent
 from redis.asyncio import Redis
 
 from crypto_mcp.catalogue import CATALOGUE as REAL_CATALOGUE
@@ -101,7 +101,9 @@ async def test_tools_are_listed_and_called(how: str, address: str, stores: Setti
         done = answer_of(await client.call_tool(step["tool"], step["arguments"]))
         assert (done["status"], done["result"]["text"]) == ("done", text)
         status = await client.call_tool("job_status", {"job_id": running["job_id"]})
-        assert status.structured_content["state"] == "done"
+        stands = answer_of(status)
+        assert (stands["status"], stands["kind"], stands["attempts"]) == ("done", "gated", 1)
+        assert "result" not in stands
 
 
 @ERAS
@@ -129,6 +131,26 @@ async def test_bad_parameters_are_an_error_a_model_can_act_on(
         assert answer_of(unknown)["error"]["code"] == "unknown_job"
         with pytest.raises(MCPError, match="Unknown tool"):
             await client.call_tool("ecko", {})
+
+
+@pytest.mark.parametrize("text_and_more", [b'"\\ud800"', b"NaN", b'"a", "times": 1e999', b'"a", "wait": NaN'])
+async def test_what_json_does_not_have_is_refused(http: httpx2.AsyncClient, text_and_more: bytes) -> None:
+    """By the SDK, or where the SDK reads NaN and numbers out of range, by us."""
+    arguments = b'{"name": "echo", "arguments": {"text": %s}}' % text_and_more
+    call = b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": %s}' % arguments
+    headers = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+    answered = await http.post("/mcp", content=call, headers=headers)
+    if answered.status_code == 400:
+        assert answered.json()["error"]["code"] == PARSE_ERROR
+    else:
+        answer = orjson.loads(answered.text.partition("data: ")[2])["result"]
+        assert answer["isError"] is True
+        assert answer["structuredContent"]["error"]["code"] == "invalid_request"
+
+
+async def test_a_wait_of_any_size_is_capped(http: httpx2.AsyncClient, address: str, text: str) -> None:
+    async with Client(f"{address}/mcp", mode="2026-07-28") as client:
+        assert answer_of(await client.call_tool("echo", {"text": text, "wait": 10**400}))["status"] == "done"
 
 
 @ERAS
@@ -166,7 +188,7 @@ async def test_progress_is_told_while_a_call_waits(how: str, address: str, store
 async def test_a_job_is_cancelled_by_its_tool(how: str, address: str, stores: Settings, text: str) -> None:
     async with client_of(how, address, stores) as client:
         running = answer_of(await client.call_tool("gated", {"text": text, "wait": 0}))
-        await client.call_tool("job_cancel", {"job_id": running["job_id"]})
+        answer_of(await client.call_tool("job_cancel", {"job_id": running["job_id"]}))
         ended = await client.call_tool("job_result", {"job_id": running["job_id"]})
         assert ended.is_error
         assert answer_of(ended)["error"]["code"] == "cancelled"
