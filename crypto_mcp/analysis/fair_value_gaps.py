@@ -80,8 +80,8 @@ def find_fair_value_gaps(
         max_age: bars after which a gap is no longer followed.
     """
     bars = measures.bars
-    rows = blank(FairValueGap, _find(bars, min_size, blank(FairValueGap, 0)))
-    _find(bars, min_size, rows)
+    rows = blank(FairValueGap, _find(bars, float(min_size), blank(FairValueGap, 0)))
+    _find(bars, float(min_size), rows)
     rows = begun(FairValueGap, rows)
     atr = bars.atr[rows["known_at"]]
     rows["size_atr"] = in_atr(rows["top"] - rows["bottom"], atr)

@@ -1,5 +1,7 @@
 """Loops over bars, compiled once and kept on disk; no fastmath, so that a prefix gives the same bits as the whole.
 
+An argument of another type compiles a function again: callers pass floats where floats are meant, and `plain` series.
+
 A compiled function that calls one of another file is not compiled again when only that other file changes: kernels
 share figures through arrays, not through calls.
 """

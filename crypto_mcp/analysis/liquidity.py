@@ -91,7 +91,7 @@ def find_liquidity(
     """
     bars, until = measures.bars, np.empty(len(swings), dtype=np.int64)
     pools = blank(LiquidityLevel, len(swings))
-    count = _find_pools(bars, swings.rows, pools, until, equal_tolerance, search, max_age)
+    count = _find_pools(bars, swings.rows, pools, until, float(equal_tolerance), search, max_age)
     pools = pools[:count]
     pools["strength"] = np.minimum(100.0, 25.0 + 15.0 * pools["touches"])
     parts, ends = [pools], [until[:count]]

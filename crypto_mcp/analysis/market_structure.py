@@ -10,7 +10,7 @@ from crypto_mcp.analysis import odds
 from crypto_mcp.analysis.dealing_range import DealingRange, DealingRanges, find_dealing_ranges
 from crypto_mcp.analysis.fair_value_gaps import FairValueGap, find_fair_value_gaps
 from crypto_mcp.analysis.findings import Bools, Findings, Rows, joined
-from crypto_mcp.analysis.kernels import inside_zones
+from crypto_mcp.analysis.kernels import inside_zones, plain
 from crypto_mcp.analysis.liquidity import LiquidityLevel, Sweep, find_liquidity, find_sweeps
 from crypto_mcp.analysis.measures import Measures, measure
 from crypto_mcp.analysis.order_blocks import OrderBlock, ZoneType, find_order_blocks
@@ -160,7 +160,7 @@ def in_zones(
     rows = zones.rows if kind is None else zones.rows[zones.rows["direction"] == (1 if kind == "demand" else -1)]
     end = rows["broken_at" if zones.kind is OrderBlock else "inverted_at"]
     end = np.where(end >= 0, end, rows["expired_at"])
-    inside_zones(close, rows, end, inside)
+    inside_zones(plain(close), rows, end, inside)
     return inside
 
 

@@ -113,7 +113,7 @@ def find_order_blocks(
         max_age: bars after which a zone that nothing broke is no longer followed.
     """
     bars, mirror, rows = measures.bars, measures.mirror, blank(OrderBlock, len(breaks))
-    count = _find(bars, mirror, breaks.rows, rows, impulse, min_displacement, search)
+    count = _find(bars, mirror, breaks.rows, rows, impulse, float(min_displacement), search)
     rows = begun(OrderBlock, rows[:count])
     rows["strength"] = sum(
         weight * saturating(rows[name], half)

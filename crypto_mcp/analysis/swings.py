@@ -63,7 +63,7 @@ def find_swings(measures: Measures, reach: int, equal_tolerance: float, max_age:
     """
     bars, mirror = measures.bars, measures.mirror
     rows = blank(Swing, 2 + 2 * len(bars.close) // (reach + 1))
-    rows = begun(Swing, rows[: _find(bars, mirror, reach, equal_tolerance, rows)])
+    rows = begun(Swing, rows[: _find(bars, mirror, reach, float(equal_tolerance), rows)])
     rows["reach"] = reach
     rows["prominence_atr"] = in_atr(rows["prominence_atr"], bars.atr[rows["known_at"]])
     rows["strength"] = saturating(rows["prominence_atr"], 3.0)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crypto_mcp.analysis.kernels import compiled
+from crypto_mcp.analysis.kernels import compiled, plain
 from crypto_mcp.models.candles import Candles, Floats
 
 CVD_WINDOW = 50
@@ -40,21 +40,21 @@ class AnchoredVwap:
 
 def anchored_vwap(candles: Candles, anchor: int) -> AnchoredVwap:
     """VWAP from the bar `anchor` on. It is a fair reading only if the anchor was chosen by what was known by then."""
-    vwap, deviation = _average(candles.high, candles.low, candles.close, candles.volume, anchor)
+    price = (candles.high + candles.low + candles.close) / 3
+    vwap, deviation = _average(price, plain(candles.volume), anchor)
     return AnchoredVwap(anchor, vwap, deviation)
 
 
 @compiled
-def _average(high: Floats, low: Floats, close: Floats, volume: Floats, anchor: int) -> tuple[Floats, Floats]:
-    vwap, deviation = np.full(len(close), np.nan), np.full(len(close), np.nan)
+def _average(price: Floats, volume: Floats, anchor: int) -> tuple[Floats, Floats]:
+    vwap, deviation = np.full(len(price), np.nan), np.full(len(price), np.nan)
     total, mean, spread = 0.0, 0.0, 0.0  # weighted incremental variance (West 1979)
-    for bar in range(anchor, len(close)):
+    for bar in range(anchor, len(price)):
         if volume[bar] > 0:
-            price = (high[bar] + low[bar] + close[bar]) / 3
             total += volume[bar]
             before = mean
-            mean += (price - mean) * (volume[bar] / total)
-            spread += volume[bar] * (price - before) * (price - mean)
+            mean += (price[bar] - mean) * (volume[bar] / total)
+            spread += volume[bar] * (price[bar] - before) * (price[bar] - mean)
         if total > 0:
             vwap[bar], deviation[bar] = mean, np.sqrt(max(spread, 0.0) / total)
     return vwap, deviation
@@ -62,7 +62,7 @@ def _average(high: Floats, low: Floats, close: Floats, volume: Floats, anchor: i
 
 def approximate_cvd(candles: Candles) -> Floats:
     """Approximated cumulative volume delta since the first bar, base asset: bought less sold."""
-    return _bulk_delta(candles.close, candles.volume, CVD_WINDOW)
+    return _bulk_delta(plain(candles.close), plain(candles.volume), CVD_WINDOW)
 
 
 @compiled

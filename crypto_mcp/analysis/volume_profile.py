@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crypto_mcp.analysis.kernels import compiled
+from crypto_mcp.analysis.kernels import compiled, plain
 from crypto_mcp.models.candles import Candles, Floats
 
 ROWS, VALUE_AREA = 60, 0.70
@@ -47,7 +47,7 @@ def volume_profile(candles: Candles, rows: int = ROWS, value_area: float = VALUE
         return None
     bottom, top = float(candles.low.min()), float(candles.high.max())
     edges = np.linspace(bottom, top, rows + 1) if top > bottom else np.array((bottom, top))
-    volume = _spread(candles.high, candles.low, candles.volume, bottom, top, len(edges) - 1)
+    volume = _spread(plain(candles.high), plain(candles.low), plain(candles.volume), bottom, top, len(edges) - 1)
     middles = (edges[:-1] + edges[1:]) / 2
     first, last = _value_area(volume, value_area)
     high_nodes, low_nodes = _nodes(volume)

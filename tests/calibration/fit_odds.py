@@ -190,6 +190,16 @@ def collect(candles: Candles) -> tuple[dict[str, Cases], Rows]:
     return found, gaps.rows
 
 
+def shuffled(candles: Candles, seed: int) -> Candles:
+    """The same bars in random order, each from the close of the one before: a market without structure."""
+    order = np.random.default_rng(seed).permutation(len(candles))
+    before = np.append(candles.open[:1], candles.close[:-1])
+    closes = candles.close[0] * np.exp(np.cumsum(np.log(candles.close / before)[order]))
+    scale = np.append(candles.close[0], closes[:-1]) / before[order]
+    prices = [series[order] * scale for series in (candles.open, candles.high, candles.low)]
+    return Candles(candles.open_time, *prices, closes, candles.volume[order], step=candles.step)
+
+
 def fitted(event: odds.Event, cases: Cases) -> list[tuple[str, float, float]]:
     """Terms of the logistic model (the first is the intercept), by penalised maximum likelihood."""
     terms = [(name, half) for name in odds.FIGURES[event] for half in HALVES[name]]
@@ -301,6 +311,16 @@ def main() -> None:
     others = {event: points for event, points in reliability.items() if not event.startswith("fill")}
     draw(others, "Confidence of findings (SOL, LINK, DOGE)", "odds-findings.png")
     print_survival(gaps)
+    print_placebo(collected)
+
+
+def print_placebo(collected: dict[str, list[dict[str, Cases]]]) -> None:
+    placebo = [collect(shuffled(recorded(symbol), seed))[0] for seed, symbol in enumerate(FIT + HELD_OUT)]
+    print("\n| event | hourly bars | the same bars shuffled |\n|---|---|---|")
+    for event in placebo[0]:
+        real = np.concatenate([found[0][event].true for found in collected.values()])
+        chance = np.concatenate([found[event].true for found in placebo])
+        print(f"| {event} | {100 * real.mean():.1f} % | {100 * chance.mean():.1f} % |")
 
 
 def print_survival(gaps: list[tuple[Rows, int]]) -> None:
