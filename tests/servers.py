@@ -44,3 +44,8 @@ def free_ports(count: int) -> list[int]:
     finally:
         for each in sockets:
             each.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on at the moment."""
+    return free_ports(1)[0]

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 import pytest
@@ -15,14 +15,14 @@ from tests.server import kinds
 from tests.server.running import front_end, worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from pymongo.asynchronous.database import AsyncDatabase
 
     from crypto_mcp.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-Command = "Callable[..., Awaitable[tuple[int, str, str]]]"
+Command: TypeAlias = "Callable[..., Coroutine[Any, Any, tuple[int, str, str]]]"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from crypto_mcp.cli import main
 from crypto_mcp.cli.knobs import env_example, knobs
 from crypto_mcp.settings import Settings
-from tests.servers import free_ports
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ def test_help_names_every_command(command: Callable[..., tuple[int, str, str]]) 
 def test_an_error_is_code_message_and_hint_and_never_a_traceback(
     command: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CRYPTO_MCP_SERVER__PORT", str(*free_ports(1)))
+    monkeypatch.setenv("CRYPTO_MCP_SERVER__PORT", str(free_port()))
     status, out, err = command("call", "analyze_crypto", "symbol=BTCUSDT")
     assert status == 1
     assert out == ""

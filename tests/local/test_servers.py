@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import psutil
@@ -27,14 +27,14 @@ from crypto_mcp.local.mongo_server import MongoServer
 from crypto_mcp.local.postgres_server import PostgresServer
 from crypto_mcp.local.process import Launch
 from crypto_mcp.local.redis_server import RedisServer
-from tests.servers import free_ports
+from tests.servers import free_port, free_ports
 
 if TYPE_CHECKING:
     from crypto_mcp.local.server import EmbeddedServer
 
 
 async def test_redis_keeps_its_data_over_kill_and_restart(tmp_path: Path) -> None:
-    server = RedisServer(tmp_path, *free_ports(1), "x", fsync="always")
+    server = RedisServer(tmp_path, free_port(), "x", fsync="always")
     await server.start()
     async with Redis.from_url(server.url(2)) as client:
         await client.lpush("analysis:queue", "job")
@@ -60,7 +60,7 @@ async def test_redis_neither_evicts_nor_lets_strangers_in(redis_server: RedisSer
 
 
 async def test_mongodb_gives_the_product_its_own_database_only(mongo_server: MongoServer) -> None:
-    async with AsyncMongoClient(mongo_server.url) as client:
+    async with AsyncMongoClient[dict[str, Any]](mongo_server.url) as client:
         async with client.start_session() as session, await session.start_transaction():
             await client.crypto_mcp.things.insert_one({"a": 1}, session=session)
         assert await client.crypto_mcp.things.count_documents({}) == 1
@@ -74,13 +74,13 @@ async def test_mongodb_starts_again_under_another_port(tmp_path: Path) -> None:
     first, second = free_ports(2)
     server = MongoServer(tmp_path, first, "app", "admin")
     await server.start()
-    async with AsyncMongoClient(server.url) as client:
+    async with AsyncMongoClient[dict[str, Any]](server.url) as client:
         await client.crypto_mcp.things.insert_one({"a": 1})
     await server.stop()
     moved = MongoServer(tmp_path, second, "app", "admin")
     await moved.start()
     try:
-        async with AsyncMongoClient(moved.url) as client:
+        async with AsyncMongoClient[dict[str, Any]](moved.url) as client:
             assert await client.crypto_mcp.things.count_documents({}) == 1
             await client.crypto_mcp.things.insert_one({"a": 2})
     finally:
@@ -88,7 +88,7 @@ async def test_mongodb_starts_again_under_another_port(tmp_path: Path) -> None:
 
 
 async def test_mongodb_with_lost_passwords_says_so(tmp_path: Path) -> None:
-    server = MongoServer(tmp_path, *free_ports(1), "app", "admin")
+    server = MongoServer(tmp_path, free_port(), "app", "admin")
     await server.start()
     await server.kill()
     with pytest.raises(StartFailed, match="other passwords"):
@@ -125,7 +125,7 @@ async def test_postgresql_of_the_wheel_starts_below_a_closed_directory(
     monkeypatch.setattr(binaries, "_DEBIAN_POSTGRES", tmp_path / "none")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    server = PostgresServer(closed / "pg", *free_ports(1), "app", "admin")
+    server = PostgresServer(closed / "pg", free_port(), "app", "admin")
     await server.start()
     try:
         connection = await asyncpg.connect(server.url)

@@ -12,7 +12,7 @@ from crypto_mcp.catalogue import CacheRule, JobKind
 from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.settings import MongoSettings
 from crypto_mcp.stores.mongo import MongoStore
-from tests.servers import free_ports
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -119,7 +119,7 @@ async def test_the_document_has_the_specified_shape(
 
 
 async def test_a_database_that_is_away_is_an_error_with_a_code() -> None:
-    store = MongoStore(MongoSettings(url=SecretStr(f"mongodb://127.0.0.1:{free_ports(1)[0]}/"), timeout=0.2))
+    store = MongoStore(MongoSettings(url=SecretStr(f"mongodb://127.0.0.1:{free_port()}/"), timeout=0.2))
     for call in (
         store.ping(),
         store.ensure_indexes(),

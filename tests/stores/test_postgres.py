@@ -12,7 +12,7 @@ from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.settings import PostgresSettings
 from crypto_mcp.stores import postgres
 from crypto_mcp.stores.postgres import MigrationChanged, PostgresStore, migrations
-from tests.servers import free_ports
+from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -79,7 +79,7 @@ async def test_a_failing_migration_leaves_nothing_behind(
 
 
 async def test_a_database_that_is_away_is_an_error_with_a_code() -> None:
-    address = SecretStr(f"postgresql://127.0.0.1:{free_ports(1)[0]}/none")
+    address = SecretStr(f"postgresql://127.0.0.1:{free_port()}/none")
     store = PostgresStore(PostgresSettings(url=address, timeout=0.5))
     with pytest.raises(StoreUnavailable):
         await store.ping()
