@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from crypto_mcp.analysis.confidence import confidence, table
@@ -32,3 +34,10 @@ def test_a_call_is_as_sure_as_its_cell_and_a_hold_as_sure_as_the_trade_is_not() 
     assert confidence("trend", 8.0) == pytest.approx(100 * call.chance, abs=0.06)
     hold = table().cell("range", 5.2)
     assert confidence("range", 5.2) == pytest.approx(100 - 100 * hold.chance, abs=0.06)
+
+
+def test_the_documented_table_is_the_one_in_use() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "analysis-score.md").read_text(encoding="utf-8")
+    for row in zip(*(table().cells[movement] for movement in ("trend", "range", "breakout")), strict=True):
+        told = " | ".join(f"{cell.hits} of {cell.calls}: {100 * cell.chance:.1f} %" for cell in row)
+        assert f"| {told} |" in text

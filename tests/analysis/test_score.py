@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,3 +63,10 @@ def test_a_range_is_faded_and_a_trend_followed() -> None:
     told = readings([values[name] for name in NAMES])
     assert score_of(told, WEIGHTS["trend"]) > 6
     assert score_of(told, WEIGHTS["range"]) < 5
+
+
+def test_the_documented_weights_are_those_in_use() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "analysis-score.md").read_text(encoding="utf-8")
+    for name in NAMES:
+        row = " | ".join(f"{WEIGHTS[movement][name]:.2f}" for movement in ("trend", "range", "breakout"))
+        assert f"| `{name}` | {row} |" in text
