@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx2
 
 from crypto_mcp.errors import CryptoMcpError, Unavailable
+from crypto_mcp.local.ports import http_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,14 +19,13 @@ if TYPE_CHECKING:
 _FIRST_WAIT = 0.25
 _POLL = 0.25
 _FINISHED = frozenset({"done", "failed", "cancelled", "dead"})
-_WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - never bound, only translated
 
 
 class FrontEnd:
     """A context manager. Raises `Unavailable` if nobody answers, and what the front end says is wrong."""
 
     def __init__(self, settings: Settings) -> None:
-        self.url = url_of(settings)
+        self.url = http_url(settings.server.host, settings.server.port)
         self._http = httpx2.Client(base_url=self.url, timeout=settings.server.request_timeout + 5)
 
     def __enter__(self) -> Self:
@@ -86,12 +86,6 @@ class FrontEnd:
 
 
 _START = "Start everything with `crypto-mcp run`, or set CRYPTO_MCP_SERVER__HOST and CRYPTO_MCP_SERVER__PORT."
-
-
-def url_of(settings: Settings) -> str:
-    """Where the front end is reached from this machine."""
-    host = settings.server.host
-    return f"http://{_WILDCARDS.get(host, host)}:{settings.server.port}"
 
 
 def finished(answer: Mapping[str, Any]) -> bool:

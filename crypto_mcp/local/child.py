@@ -8,6 +8,7 @@ import signal
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from crypto_mcp.errors import CryptoMcpError
 from crypto_mcp.local.errors import LocalError, MissingLibrary, StartFailed
 from crypto_mcp.local.process import Launch, Process
 
@@ -59,19 +60,16 @@ class Child(ABC):
 
     async def start(self, within: float = 60.0) -> None:
         """Starts it and waits until it is ready. Raises a `LocalError` if it cannot be, leaving nothing running."""
-        launch = await asyncio.to_thread(self.prepare)
-        begin = self.log.stat().st_size if self.log.exists() else 0
-        self._process = process = await Process.spawn(launch, self.log)
         try:
-            async with asyncio.timeout(within):
-                await self._until_ready(process, begin)
-                await self.settle()
-        except TimeoutError:
-            await process.kill()
-            raise StartFailed(f"{self.name} was not ready within {within:g} s", hint=f"Its log: {self.log}") from None
-        except BaseException:
-            await process.kill()
+            launch = await asyncio.to_thread(self.prepare)
+            begin = self.log.stat().st_size if self.log.exists() else 0
+            self._process = process = await Process.spawn(launch, self.log)
+            await self._become_ready(process, begin, within)
+        except CryptoMcpError:
             raise
+        except Exception as error:
+            said = f"{type(error).__name__}: {error}"
+            raise StartFailed(f"{self.name} failed while starting: {said}", hint=f"Its log: {self.log}") from error
 
     async def exited(self) -> int:
         """Waits for the program's end and ends what it left behind; its exit status, negative for a signal."""
@@ -101,6 +99,18 @@ class Child(ABC):
     def resume(self) -> None:
         """SIGCONT."""
         self._running().send(signal.SIGCONT)
+
+    async def _become_ready(self, process: Process, log_begin: int, within: float) -> None:
+        try:
+            async with asyncio.timeout(within):
+                await self._until_ready(process, log_begin)
+                await self.settle()
+        except TimeoutError:
+            await process.kill()
+            raise StartFailed(f"{self.name} was not ready within {within:g} s", hint=f"Its log: {self.log}") from None
+        except BaseException:
+            await process.kill()
+            raise
 
     async def _until_ready(self, process: Process, log_begin: int) -> None:
         while True:

@@ -8,6 +8,18 @@ import socket
 from crypto_mcp.local.errors import PortTaken
 
 LOOPBACK = "127.0.0.1"
+_WILDCARDS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 - never bound, only translated
+
+
+def reachable(host: str) -> str:
+    """The address under which this machine reaches a server that listens on `host`."""
+    return _WILDCARDS.get(host, host)
+
+
+def http_url(host: str, port: int) -> str:
+    """The URL under which this machine reaches a web server that listens on `host`."""
+    name = reachable(host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:

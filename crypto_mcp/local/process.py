@@ -40,6 +40,7 @@ class Process:
     def __init__(self, launch: Launch, process: asyncio.subprocess.Process) -> None:
         self._launch = launch
         self._process = process
+        self._swept = False
 
     @classmethod
     async def spawn(cls, launch: Launch, log: Path) -> Process:
@@ -100,7 +101,10 @@ class Process:
             await self.wait()
 
     def sweep(self) -> None:
-        """SIGKILL to whatever is left of its group."""
+        """SIGKILL to its group; once it has ended only one more time, for its number may be given to another."""
+        if self._swept:
+            return
+        self._swept = self.returncode is not None
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.jobs.leases import known_workers
 from crypto_mcp.local.child import Child, NotReady
-from crypto_mcp.local.ports import LOOPBACK
+from crypto_mcp.local.ports import reachable
 from crypto_mcp.local.process import Launch
 
 if TYPE_CHECKING:
@@ -50,13 +50,15 @@ class Program(Child):
 class WebProgram(Program):
     """Ready when it answers HTTP, with whatever status."""
 
-    def __init__(self, name: str, arguments: list[str], *, port: int, env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, arguments: list[str], *, host: str, port: int, env: Mapping[str, str], log: Path
+    ) -> None:
         super().__init__(name, arguments, env=env, log=log)
-        self._port = port
+        self._address = reachable(host), port
 
     async def ready(self) -> None:
         """Answers HTTP."""
-        reader, writer = await asyncio.open_connection(LOOPBACK, self._port)
+        reader, writer = await asyncio.open_connection(*self._address)
         try:
             writer.write(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
             if not await reader.readline():

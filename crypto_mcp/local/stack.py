@@ -13,7 +13,7 @@ from crypto_mcp.local.lock import only_stack
 from crypto_mcp.local.logfiles import rotate
 from crypto_mcp.local.mongo_server import MongoServer
 from crypto_mcp.local.passwords import Passwords
-from crypto_mcp.local.ports import LOOPBACK, require_free
+from crypto_mcp.local.ports import LOOPBACK, http_url, require_free
 from crypto_mcp.local.postgres_server import PostgresServer
 from crypto_mcp.local.program import Program, WebProgram, WorkerProgram
 from crypto_mcp.local.redis_server import RedisServer
@@ -44,9 +44,7 @@ class Addresses:
 
     front_end: str
     sandbox: str | None
-    redis_port: int
     logs: Path
-    env_file: Path
 
 
 @asynccontextmanager
@@ -104,14 +102,8 @@ class Stack:
     def addresses(self) -> Addresses:
         """Where to find what was started."""
         server = self.settings.server
-        host = LOOPBACK if server.host in ("0.0.0.0", "::") else server.host  # noqa: S104 - compared, not bound
-        return Addresses(
-            front_end=f"http://{host}:{server.port}",
-            sandbox=None if self.live else self._sandbox_url(),
-            redis_port=self.redis.port,
-            logs=self.logs,
-            env_file=self.env_file,
-        )
+        sandbox = None if self.live else self._sandbox_url()
+        return Addresses(front_end=http_url(server.host, server.port), sandbox=sandbox, logs=self.logs)
 
     def environment(self) -> dict[str, str]:
         """The settings that lead other programs to this stack."""
@@ -162,11 +154,11 @@ class Stack:
             await store.close()
 
     def _sandbox(self) -> Program:
-        port = self.settings.sandbox.port
-        return WebProgram("sandbox", ["sandbox"], port=port, env=self._program_env(), log=self._log("sandbox"))
+        at, env = self.settings.sandbox, self._program_env()
+        return WebProgram("sandbox", ["sandbox"], host=at.host, port=at.port, env=env, log=self._log("sandbox"))
 
     def _programs(self) -> list[Program]:
-        env, port = self._program_env(), self.settings.server.port
+        at, env = self.settings.server, self._program_env()
         workers = [
             WorkerProgram(
                 name,
@@ -179,7 +171,7 @@ class Stack:
             for name, lists in _WORKERS.items()
         ]
         return [
-            WebProgram("front-end", ["serve"], port=port, env=env, log=self._log("front-end")),
+            WebProgram("front-end", ["serve"], host=at.host, port=at.port, env=env, log=self._log("front-end")),
             *workers,
             Program("scheduler", ["scheduler"], env=env, log=self._log("scheduler")),
         ]
@@ -211,7 +203,7 @@ class Stack:
         return server.workers if "workers" in server.model_fields_set else min(server.workers, os.cpu_count() or 1)
 
     def _sandbox_url(self) -> str:
-        return f"http://{self.settings.sandbox.host}:{self.settings.sandbox.port}"
+        return http_url(self.settings.sandbox.host, self.settings.sandbox.port)
 
     def _log(self, name: str) -> Path:
         return self.logs / f"{name}.log"

@@ -18,6 +18,7 @@ from crypto_mcp.local.errors import AlreadyRunning, LocalError, StartFailed
 from crypto_mcp.local.lock import only_stack
 from crypto_mcp.local.logfiles import KEPT, rotate
 from crypto_mcp.local.passwords import Passwords
+from crypto_mcp.local.ports import http_url
 from crypto_mcp.local.process import Launch
 from crypto_mcp.local.supervisor import Supervisor
 
@@ -90,6 +91,27 @@ async def test_a_child_that_does_not_start_again_is_tried_until_it_does(
     await _until(lambda: sum("does not start" in line for line in said) >= 2)
     child.broken = False
     await _until(lambda: "mongodb is back" in said)
+
+
+async def test_a_child_whose_preparation_breaks_is_tried_again_too(
+    supervised: Supervisor, said: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever goes wrong, the keeper must not die of it."""
+    child = Sleeper("postgresql", tmp_path)
+    await supervised.start(child, stage=0)
+    with monkeypatch.context() as full:
+        full.setattr(child, "prepare", lambda: (tmp_path / "no" / "such").write_text(""))
+        await child.kill()
+        await _until(lambda: any("failed while starting: FileNotFoundError" in line for line in said))
+    await _until(lambda: "postgresql is back" in said)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [("127.0.0.1", "http://127.0.0.1:1"), ("0.0.0.0", "http://127.0.0.1:1"), ("::", "http://[::1]:1")],
+)
+def test_a_server_that_listens_everywhere_is_reached_on_loopback(host: str, url: str) -> None:
+    assert http_url(host, 1) == url
 
 
 async def test_a_first_start_that_fails_is_an_error(supervised: Supervisor, tmp_path: Path) -> None:
