@@ -1,9 +1,9 @@
-"""Bars one by one: how many settled readings does a library rewrite?
+"""Bars one by one: how many readings that were already given does a library rewrite?
 
     python tests/analysis/replay.py
 
-prints the figures that docs/analysis.md quotes. After each new bar every reading on a bar at least `swing` bars old,
-which is as long as the library itself waits for a swing, is compared with what it was a bar ago.
+prints the figures that docs/analysis.md quotes. Sixty times a bar is added, and every reading on a bar before it is
+compared with what it was a bar ago: all of them, and those on bars at least as old as a swing takes to be confirmed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def ours(candles: Candles) -> dict[str, Floats]:
 
 
 def rewritten(candles: Candles, readings: Callable[[Candles], dict[str, Floats]], settled: int) -> Counter[str]:
-    """Readings on bars `settled` or more bars old that a new bar changed, over the last 60 bars."""
+    """Readings on bars with at least `settled` bars after them that one more bar changed, over the last 60 bars."""
     changes: Counter[str] = Counter()
     before = readings(candles[: len(candles) - PREFIXES])
     for bars in range(len(candles) - PREFIXES + 1, len(candles) + 1):
@@ -71,9 +71,10 @@ def main() -> None:
     from candle_files import recorded
 
     for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
-        candles = recorded(symbol)[-500:]
-        their, our = rewritten(candles, theirs, SWING), rewritten(candles, ours, 0)
-        print(symbol, "smartmoneyconcepts", sum(their.values()), dict(their), "ours", sum(our.values()))
+        candles = recorded(symbol)[-1000:]
+        for settled in (0, SWING):
+            their, our = rewritten(candles, theirs, settled), rewritten(candles, ours, settled)
+            print(symbol, settled, "smartmoneyconcepts", sum(their.values()), dict(their), "ours", sum(our.values()))
 
 
 if __name__ == "__main__":

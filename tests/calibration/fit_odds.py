@@ -194,8 +194,8 @@ def shuffled(candles: Candles, seed: int) -> Candles:
     """The same bars in random order, each from the close of the one before: a market without structure."""
     order = np.random.default_rng(seed).permutation(len(candles))
     before = np.append(candles.open[:1], candles.close[:-1])
-    closes = candles.close[0] * np.exp(np.cumsum(np.log(candles.close / before)[order]))
-    scale = np.append(candles.close[0], closes[:-1]) / before[order]
+    closes = candles.open[0] * np.exp(np.cumsum(np.log(candles.close / before)[order]))
+    scale = np.append(candles.open[:1], closes[:-1]) / before[order]
     prices = [series[order] * scale for series in (candles.open, candles.high, candles.low)]
     return Candles(candles.open_time, *prices, closes, candles.volume[order], step=candles.step)
 
