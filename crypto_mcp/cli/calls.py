@@ -138,8 +138,10 @@ def _how(answer: dict[str, Any]) -> str:
 def _what(job: dict[str, Any]) -> str:
     if error := job.get("error"):
         return f"{error['code']}: {error['message']}"
-    reached = job.get("progress") or {}
-    return f"{reached.get('fraction', 0):.0%} {reached.get('words', '')}" if reached else ""
+    reached = job.get("progress")
+    if reached is None or job["state"] != "running":
+        return ""
+    return f"{reached['fraction']:.0%} {reached.get('words', '')}"
 
 
 def _duration(milliseconds: float | None) -> str:

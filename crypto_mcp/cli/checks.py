@@ -10,10 +10,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import httpx2
 from redis.exceptions import RedisError
 
+from crypto_mcp.catalogue import LISTS
+from crypto_mcp.cli.rest import FrontEnd
 from crypto_mcp.errors import CryptoMcpError
+from crypto_mcp.jobs.connection import connect
+from crypto_mcp.jobs.dead import DeadLetters
+from crypto_mcp.jobs.leases import known_workers
+from crypto_mcp.local.ports import is_free
+from crypto_mcp.stores.mongo import MongoStore
+from crypto_mcp.stores.postgres import PostgresStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -75,7 +85,6 @@ def _python() -> list[Finding]:
 
 
 async def _redis(subject: str, url: SecretStr, settings: Settings, *, keeps_jobs: bool) -> list[Finding]:
-    from crypto_mcp.jobs.connection import connect
 
     client = connect(url, settings.redis)
     try:
@@ -119,10 +128,6 @@ def _jobs_are_safe(subject: str, info: dict[str, Any]) -> list[Finding]:
 
 async def _workers(settings: Settings) -> list[Finding]:
     """Every list has a living worker, and nothing died."""
-    from crypto_mcp.catalogue import LISTS
-    from crypto_mcp.jobs.connection import connect
-    from crypto_mcp.jobs.dead import DeadLetters
-    from crypto_mcp.jobs.leases import known_workers
 
     client = connect(settings.redis.queue_url, settings.redis)
     try:
@@ -150,7 +155,6 @@ def _lists(info: dict[str, object]) -> list[str]:
 
 
 async def _mongo(settings: Settings) -> list[Finding]:
-    from crypto_mcp.stores.mongo import MongoStore
 
     store = MongoStore(settings.mongo)
     try:
@@ -160,7 +164,6 @@ async def _mongo(settings: Settings) -> list[Finding]:
 
 
 async def _postgres(settings: Settings) -> list[Finding]:
-    from crypto_mcp.stores.postgres import PostgresStore
 
     store = PostgresStore(settings.postgres)
     try:
@@ -179,7 +182,6 @@ async def _ask(subject: str, url: SecretStr, ping: Callable[[], Awaitable[None]]
 
 
 async def _exchange(settings: Settings) -> list[Finding]:
-    import httpx2
 
     url = settings.market.binance_url
     try:
@@ -197,7 +199,6 @@ async def _exchange(settings: Settings) -> list[Finding]:
 
 
 async def _front_end(settings: Settings) -> list[Finding]:
-    from crypto_mcp.cli.rest import FrontEnd
 
     def ask() -> dict[str, Any]:
         with FrontEnd(settings) as front_end:
@@ -215,7 +216,6 @@ async def _front_end(settings: Settings) -> list[Finding]:
 
 
 def _port_of_front_end(settings: Settings, error: Exception) -> list[Finding]:
-    from crypto_mcp.local.ports import is_free
 
     port = settings.server.port
     if isinstance(error, CryptoMcpError) and is_free(port):
@@ -232,7 +232,6 @@ def _away(subject: str, url: SecretStr, error: Exception, setting: str) -> Findi
 
 def _place(url: SecretStr) -> str:
     """Host, port and path of a URL, without its login."""
-    from urllib.parse import urlsplit
 
     parts = urlsplit(url.get_secret_value())
     return f"{parts.hostname}:{parts.port}{parts.path if parts.path != '/' else ''}"

@@ -25,6 +25,6 @@ def doctor() -> None:
             table.add_row("", "", f"[dim]{escape(finding.hint)}[/]")
     console = Console()
     console.print(table)
-    wrong = sum(finding.level is Level.WRONG for finding in findings)
-    console.print(f"\n{wrong} wrong" if wrong else "\nAll is well")
+    wrong, warnings = (sum(f.level is level for f in findings) for level in (Level.WRONG, Level.WARNING))
+    console.print(f"\n{wrong} wrong, {warnings} warnings" if wrong or warnings else "\nAll is well")
     raise typer.Exit(1 if wrong else 0)
