@@ -14,7 +14,7 @@ from crypto_mcp.models.timeframes import Timeframe
 def confluence(assessments: Mapping[Timeframe, Assessment]) -> Confluence:
     """The joint score and how far the timeframes lean the same way.
 
-    Weights grow with the logarithm of the bar's length in minutes (plus one): a day counts about 1.8 times an hour.
+    Weights are 1 + ln(minutes of a bar): a day counts 1.6 times an hour.
     """
     ordered = sorted(assessments, key=lambda timeframe: timeframe.milliseconds)
     sizes = [1 + math.log(timeframe.milliseconds / 60_000) for timeframe in ordered]
@@ -46,4 +46,5 @@ def _reading(views: list[TimeframeView], score: float) -> str:
     against = [view.timeframe for view in views if (view.intelligent_score - NEUTRAL) * (score - NEUTRAL) < 0]
     if not against:
         return f"Scores {told}: all lean the same way."
-    return f"Scores {told}: {', '.join(against)} leans the other way."
+    verb = "leans" if len(against) == 1 else "lean"
+    return f"Scores {told}: {', '.join(against)} {verb} the other way."
