@@ -47,8 +47,8 @@ class Provenance(Contract):
     """Where the data of a result comes from. No result without it."""
 
     source: str = Field(description="`binance`, or `sandbox` for replayed and generated data.")
-    symbol: str
-    timeframe: Timeframe
+    symbol: str = Field(description="As the exchange spells it.")
+    timeframe: Timeframe = Field(description="Length of a bar.")
     bars: int = Field(description="Closed bars used.")
     first_bar: datetime = Field(description="Start of the oldest bar, UTC.")
     last_bar: datetime = Field(description="Start of the newest closed bar, UTC.")
@@ -60,11 +60,11 @@ class Provenance(Contract):
 class AnalysisSummary(Contract):
     """The figures that are looked at first."""
 
-    trend: Trend
-    volatility: Volatility
+    trend: Trend = Field(description="Over 20, 50 and 90 bars together.")
+    volatility: Volatility = Field(description="Against its own history in these bars.")
     confidence: float = Field(ge=0, le=100, description=CONFIDENCE)
     intelligent_score: float = Field(ge=0, le=10, description="0 bearish, 5 neutral, 10 bullish.")
-    sentiment: Mood
+    sentiment: Mood = Field(description="What buyers and sellers did lately.")
     movement: Movement = Field(description="How price moves, the likeliest of three.")
     energy: Energy = Field(description="How wildly, against its own history in these bars.")
 
@@ -72,7 +72,7 @@ class AnalysisSummary(Contract):
 class TrendHorizon(Contract):
     """The trend over one window of bars."""
 
-    bars: int
+    bars: int = Field(description="Length of the window.")
     change_percent: float = Field(description="Close now against the close that many bars ago.")
     slope_z: float = Field(description="Regression slope in standard errors of a driftless random walk.")
     direction: float = Field(ge=-1, le=1, description="Slope and moving averages together, -1 down to 1 up.")
@@ -120,26 +120,26 @@ class MarketMood(Contract):
 class MoodPart(Contract):
     """One ingredient of sentiment."""
 
-    name: str
+    name: str = Field(description="`price`, `volume`, `funding`, `open_interest` or `fear_greed`.")
     value: float = Field(ge=-1, le=1, description="-1 bearish to 1 bullish.")
     share: float = Field(ge=0, le=1, description="Part it has in the whole.")
-    reading: str
+    reading: str = Field(description="The figure in words.")
 
 
 class Sentiment(Contract):
     """What buyers and sellers did lately, apart from where the trend points."""
 
     value: float = Field(ge=-1, le=1, description="-1 bearish to 1 bullish.")
-    parts: list[MoodPart]
+    parts: list[MoodPart] = Field(description="Those that something was known of.")
     missing: list[str] = Field(description="Parts that nothing was known of; their shares went to the others.")
 
 
 class Factor(Contract):
     """One reason behind the score."""
 
-    name: str
+    name: str = Field(description="Of the seven in docs/analysis-score.md.")
     value: float | None = Field(description="The figure the factor is read from.")
-    unit: str
+    unit: str = Field(description="Of the value.")
     weight: float = Field(ge=0, le=1, description="Share of the score.")
     contribution: float = Field(description="Points it moved the score from neutral, on the 0-10 scale.")
     reading: str = Field(description="The figure in words.")
@@ -148,19 +148,21 @@ class Factor(Contract):
 class Level(Contract):
     """A price that was turned at before."""
 
-    level: float
-    touches: int
+    level: float = Field(description="Mean price of its swings, quote asset.")
+    touches: int = Field(description="Swings that turned there.")
     distance_percent: float = Field(description="From the last close; negative below it.")
-    last_touch: datetime
+    last_touch: datetime = Field(description="Start of the bar of the newest swing, UTC.")
 
 
 class OrderBlock(Contract):
     """A supply or demand zone that no close has broken."""
 
     level: float = Field(description="The edge that price meets first.")
-    top: float
-    bottom: float
-    type: Literal["demand", "supply"]
+    top: float = Field(description="Upper bound, quote asset.")
+    bottom: float = Field(description="Lower bound, quote asset.")
+    type: Literal["demand", "supply"] = Field(
+        description="`demand` is expected to hold from below, `supply` from above."
+    )
     strength: float = Field(ge=0, le=100, description="From displacement, volume and rejection.")
     confidence: float = Field(ge=0, le=100, description="Percent of like zones that held when price came back.")
     state: str = Field(description="`active`, `tested` or `mitigated` (price was at its middle).")
@@ -170,15 +172,15 @@ class OrderBlock(Contract):
 class Gap(Contract):
     """A fair value gap that price has not traded through."""
 
-    type: Literal["bullish", "bearish"]
-    top: float
-    bottom: float
+    type: Literal["bullish", "bearish"] = Field(description="Of the move that left it.")
+    top: float = Field(description="Upper bound, quote asset.")
+    bottom: float = Field(description="Lower bound, quote asset.")
     strength: float = Field(ge=0, le=100, description="From height, volume and displacement.")
     fill_probability: float = Field(ge=0, le=100, description="Percent of like gaps filled within 50 bars from now.")
     entry: float = Field(description="Its near edge.")
-    stop: float
-    target: float
-    reward_risk: float
+    stop: float = Field(description="Behind its far edge.")
+    target: float = Field(description="At the newest swing beyond, else at two risks.")
+    reward_risk: float = Field(description="Way to the target over way to the stop.")
     state: str = Field(description="`active`, `tested` or `mitigated` (half filled).")
     timestamp: datetime = Field(description="Start of its middle bar.")
 
@@ -186,104 +188,106 @@ class Gap(Contract):
 class StructureBreak(Contract):
     """A break of structure (`bos`) or change of character (`choch`)."""
 
-    kind: Literal["bos", "choch"]
-    scope: Literal["internal", "external"]
-    direction: Literal["bullish", "bearish"]
-    level: float
+    kind: Literal["bos", "choch"] = Field(description="With the trend before it, or against it.")
+    scope: Literal["internal", "external"] = Field(
+        description="Size of the swing that was broken: internal 3 bars, external 10 on either side."
+    )
+    direction: Literal["bullish", "bearish"] = Field(description="The way price broke.")
+    level: float = Field(description="Price that was broken, quote asset.")
     state: str = Field(description="`active`, `held`, or `failed` (price closed back).")
-    timestamp: datetime
+    timestamp: datetime = Field(description="Start of the bar that broke it, UTC.")
 
 
 class Liquidity(Contract):
     """A price behind which stops are likely to rest."""
 
     kind: str = Field(description="`pool` of equal highs or lows, or the period whose high or low it is.")
-    side: Literal["high", "low"]
-    level: float
-    touches: int
-    swept: bool
-    timestamp: datetime
+    side: Literal["high", "low"] = Field(description="Of price on which stops rest.")
+    level: float = Field(description="Price that must be passed, quote asset.")
+    touches: int = Field(description="Swings in a pool; 1 for a period.")
+    swept: bool = Field(description="Whether a wick has passed it.")
+    timestamp: datetime = Field(description="Start of the bar of its extreme, UTC.")
 
 
 class Sweep(Contract):
     """A wick beyond such a price on a bar that closed back."""
 
-    kind: str
+    kind: str = Field(description="Of the level that was swept.")
     direction: Literal["bullish", "bearish"] = Field(description="The way price is expected to turn.")
-    level: float
-    timestamp: datetime
+    level: float = Field(description="Its price, quote asset.")
+    timestamp: datetime = Field(description="Start of the bar, UTC.")
 
 
 class Bounds(Contract):
     """The dealing range between the last swing high and low."""
 
-    top: float
-    bottom: float
+    top: float = Field(description="Quote asset.")
+    bottom: float = Field(description="Quote asset.")
     position: float = Field(description="Of the last close, 0 at the bottom, 1 at the top.")
-    place: Literal["premium", "equilibrium", "discount"]
+    place: Literal["premium", "equilibrium", "discount"] = Field(description="Upper half premium, lower half discount.")
     ote_low: float = Field(description="Optimal trade entry: 62 to 79 % retraced.")
-    ote_high: float
+    ote_high: float = Field(description="Upper bound of it.")
 
 
 class VolumeArea(Contract):
     """Where volume was traded."""
 
-    point_of_control: float
-    value_area_low: float
-    value_area_high: float
+    point_of_control: float = Field(description="Price with the most volume, quote asset.")
+    value_area_low: float = Field(description="Lower bound of the 70 % around it.")
+    value_area_high: float = Field(description="Upper bound.")
 
 
 class StructureDetails(Contract):
     """Structure as found in the bars; docs/analysis.md defines each kind."""
 
-    dealing_range: Bounds | None
+    dealing_range: Bounds | None = Field(description="Null before a swing high and low are known.")
     breaks: list[StructureBreak] = Field(description="Newest first.")
     order_blocks: list[OrderBlock] = Field(description="Nearest first.")
     gaps: list[Gap] = Field(description="Nearest first.")
     liquidity: list[Liquidity] = Field(description="Nearest first.")
     sweeps: list[Sweep] = Field(description="Newest first.")
-    volume: VolumeArea | None
+    volume: VolumeArea | None = Field(description="Over the bars looked at; null without volume.")
 
 
 class Recommendation(Contract):
     """What the figures add up to. Not financial advice, and never an order."""
 
-    action: Action
+    action: Action = Field(description="From the score: BUY from 6, STRONG_BUY from 7.5, mirrored below 5.")
     confidence: float = Field(ge=0, le=100, description=CONFIDENCE)
-    reasoning: str
+    reasoning: str = Field(description="What speaks for a rise and a fall, and how like calls fared.")
 
 
 class TradePlan(Contract):
     """How the recommendation would be traded; prices in quote asset."""
 
-    side: Side
-    entry_low: float
-    entry_high: float
+    side: Side = Field(description="The way price is to go.")
+    entry_low: float = Field(description="Entry zone from here.")
+    entry_high: float = Field(description="To here.")
     stop: float = Field(description="Behind the nearest structure that is 0.75 to 3 ATR away, else at 2 ATR.")
     target_1: float = Field(description="As far from the last close as the stop. Confidence is about this one.")
     target_2: float = Field(description="At the next structure 1.5 to 4 risks away, else at 2 risks.")
     risk_percent: float = Field(description="From the last close to the stop.")
     reward_risk: float = Field(description="Way to target 2 over way to the stop.")
-    invalidation: str
+    invalidation: str = Field(description="What ends the idea, in words.")
     valid_for_bars: int = Field(description="Look again after so many bars at the latest.")
 
 
 class Flip(Contract):
     """A close of the next bar that would change the action."""
 
-    action: Action
-    price: float
+    action: Action = Field(description="What it would be then.")
+    price: float = Field(description="Close of the next bar, quote asset.")
     distance_percent: float = Field(description="From the last close; negative below it.")
 
 
 class TimeframeView(Contract):
     """What one timeframe says."""
 
-    timeframe: Timeframe
-    action: Action
-    intelligent_score: float = Field(ge=0, le=10)
-    trend: Trend
-    movement: Movement
+    timeframe: Timeframe = Field(description="Length of a bar.")
+    action: Action = Field(description="Of this timeframe alone.")
+    intelligent_score: float = Field(ge=0, le=10, description="Of this timeframe alone.")
+    trend: Trend = Field(description="Trend class.")
+    movement: Movement = Field(description="How price moves there.")
     weight: float = Field(ge=0, le=1, description="Share of the joint score.")
 
 
@@ -294,17 +298,17 @@ class Confluence(Contract):
     action: Action = Field(description="Of the joint score.")
     agreement: float = Field(ge=0, le=100, description="100 when all lean one way, 0 when they cancel out.")
     views: list[TimeframeView] = Field(description="Shortest timeframe first.")
-    reading: str
+    reading: str = Field(description="Who leans which way, in words.")
 
 
 class Details(Contract):
     """The readings behind the figures."""
 
-    trend: TrendReading
-    volatility: VolatilityReading
-    regime: Regime
-    sentiment: Sentiment
-    structure: StructureDetails
+    trend: TrendReading = Field(description="Behind the trend class.")
+    volatility: VolatilityReading = Field(description="Behind the volatility class.")
+    regime: Regime = Field(description="Behind movement and energy.")
+    sentiment: Sentiment = Field(description="Behind the mood.")
+    structure: StructureDetails = Field(description="Behind structure and zones.")
     indicators: dict[str, float | None] = Field(
         description="Last value of each indicator; null where history is too short."
     )
@@ -314,8 +318,8 @@ class Assessment(Contract):
     """What the bars alone say: an analysis without its symbol, clock and source."""
 
     price: float = Field(description="Close of the last closed bar, quote asset.")
-    analysis: AnalysisSummary
-    recommendation: Recommendation
+    analysis: AnalysisSummary = Field(description="The figures that are looked at first.")
+    recommendation: Recommendation = Field(description="What they add up to.")
     plan: TradePlan | None = Field(description="Absent for HOLD.")
     flips: list[Flip] = Field(description="What would change the action, nearest first, within 2 ATR.")
     factors: list[Factor] = Field(description="intelligent_score is 5 plus their contributions.")
@@ -332,10 +336,10 @@ class Assessment(Contract):
 class Header(Contract):
     """What of an analysis the bars do not tell."""
 
-    symbol: str
+    symbol: str = Field(description="As the exchange spells it.")
     timestamp: datetime = Field(description="When it was calculated, UTC.")
-    timeframe: Timeframe
-    data: Provenance
+    timeframe: Timeframe = Field(description="Length of a bar.")
+    data: Provenance = Field(description="Where the bars come from.")
 
 
 class Analysis(Assessment, Header):
