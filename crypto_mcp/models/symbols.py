@@ -10,29 +10,13 @@ from pydantic import BeforeValidator, Field
 DEFAULT_QUOTE = "USDT"
 
 # Assets that others are priced in. Stablecoins and fiat end no base asset's name; coins do (WBTC, STETH).
-_FIRM_QUOTES = tuple(
-    ["FDUSD", "USDT", "USDC", "TUSD", "BUSD", "DAI", "USD1", "EUR", "TRY", "BRL", "JPY", "GBP", "ARS", "MXN", "IDR"]
-)
+_STABLECOINS = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "DAI", "USD1")
+_FIAT = ("EUR", "TRY", "BRL", "JPY", "GBP", "ARS", "MXN", "IDR")
+_FIRM_QUOTES = _STABLECOINS + _FIAT
 _COIN_QUOTES = ("BTC", "ETH", "BNB")
-_WRAPPED = frozenset(
-    [
-        "WBTC",
-        "CBBTC",
-        "TBTC",
-        "BBTC",
-        "HBTC",
-        "RENBTC",
-        "WETH",
-        "STETH",
-        "WSTETH",
-        "WBETH",
-        "BETH",
-        "RETH",
-        "CBETH",
-        "WEETH",
-        "WBNB",
-    ]
-)
+_WRAPPED_BITCOIN = frozenset({"WBTC", "CBBTC", "TBTC", "BBTC", "HBTC", "RENBTC"})
+_WRAPPED_ETHER = frozenset({"WETH", "STETH", "WSTETH", "WBETH", "BETH", "RETH", "CBETH", "WEETH"})
+_WRAPPED = _WRAPPED_BITCOIN | _WRAPPED_ETHER | {"WBNB"}
 
 
 def exchange_symbol(written: str) -> str:
