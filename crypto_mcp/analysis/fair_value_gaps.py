@@ -12,14 +12,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from crypto_mcp.analysis.findings import NEVER, Finding, Findings, Rows, begun, blank
-from crypto_mcp.analysis.kernels import Bars, compiled, follow_zones
-from crypto_mcp.analysis.measures import Measures, in_atr, saturating
-from crypto_mcp.analysis.swings import Swing, newest_known
-from crypto_mcp.models.candles import Floats
+from crypto_mcp.analysis.findings import Finding, Findings, Rows, begun, blank, states
+from crypto_mcp.analysis.kernels import Bars, compiled, follow_zones, grade
+from crypto_mcp.analysis.measures import Measures
+from crypto_mcp.analysis.swings import Swing
 
-# How strength adds up; each part is 0 to 100. The second figure is the value that gives half of the part.
-SIZE, VOLUME, DISPLACEMENT = (0.45, 0.5), (0.25, 1.0), (0.30, 1.5)
+# How strength adds up: height in ATR, volume score, displacement in ATR (see `grade`).
+HALVES, WEIGHTS = np.array((0.5, 1.0, 1.5)), np.array((0.45, 0.25, 0.30))
 # Room behind the far edge for the stop, in ATR, and the target in risks where structure offers none at 1 or more.
 STOP_ROOM, DEFAULT_TARGET = 0.5, 2.0
 
@@ -79,44 +78,14 @@ def find_fair_value_gaps(
         min_size: ATR that a gap must be high; 0 takes every gap.
         max_age: bars after which a gap is no longer followed.
     """
-    bars = measures.bars
-    rows = blank(FairValueGap, _find(bars, float(min_size), blank(FairValueGap, 0)))
-    _find(bars, float(min_size), rows)
-    rows = begun(FairValueGap, rows)
-    atr = bars.atr[rows["known_at"]]
-    rows["size_atr"] = in_atr(rows["top"] - rows["bottom"], atr)
-    rows["displacement_atr"] = in_atr(rows["displacement_atr"], atr)
-    rows["volume_z"] = bars.volume_z[rows["at"]]
-    rows["strength"] = sum(
-        weight * saturating(rows[name], half)
-        for name, (weight, half) in {
-            "size_atr": SIZE,
-            "volume_z": VOLUME,
-            "displacement_atr": DISPLACEMENT,
-        }.items()
-    )
-    _advise(rows, atr, swings)
-    life = np.full((len(rows), 7), NEVER)
-    follow_zones(bars, measures.mirror, rows, max_age, life)
-    for state, column in zip(FairValueGap.STATES, (0, 1, 2, 3, 5, 6), strict=True):
-        rows[f"{state}_at"] = life[:, column]
+    bars, size = measures.bars, float(min_size)
+    rows = blank(FairValueGap, _find(bars, size, blank(FairValueGap, 0)))
+    _find(bars, size, rows)
+    begun(FairValueGap, rows)
+    grade((rows["size_atr"], rows["volume_z"], rows["displacement_atr"]), HALVES, WEIGHTS, rows["strength"])
+    _advise(bars, swings.rows, rows)
+    follow_zones(bars, measures.mirror, rows, max_age, True, states(FairValueGap, rows))
     return Findings(FairValueGap, rows)
-
-
-def _advise(rows: Rows, atr: Floats, swings: Findings[Swing]) -> None:
-    up, known_at = rows["direction"] > 0, rows["known_at"]
-    sign = np.where(up, 1.0, -1.0)
-    rows["entry"] = np.where(up, rows["top"], rows["bottom"])
-    far = np.where(up, rows["bottom"], rows["top"])
-    risk = np.abs(rows["entry"] - far) + STOP_ROOM * atr
-    # A stop below zero cannot be placed: a gap that high is entered with its far edge as the stop.
-    risk = np.where(far - sign * STOP_ROOM * atr > 0, risk, np.abs(rows["entry"] - far))
-    rows["stop"] = rows["entry"] - sign * risk
-    beyond = np.where(up, newest_known(swings, -1, known_at), newest_known(swings, 1, known_at))
-    way = (beyond - rows["entry"]) * sign
-    way = np.where(way >= risk, way, np.minimum(DEFAULT_TARGET * risk, np.where(up, np.inf, 0.9 * rows["entry"])))
-    rows["target"] = rows["entry"] + sign * way
-    rows["reward_risk"] = np.divide(way, risk, out=np.zeros(len(rows)), where=risk > 0)
 
 
 @compiled
@@ -133,6 +102,28 @@ def _find(bars: Bars, min_size: float, rows: Rows) -> int:
             row["at"], row["known_at"], row["direction"] = bar - 1, bar, side
             row["top"] = bars.low[bar] if up > 0 else bars.low[bar - 2]
             row["bottom"] = bars.high[bar - 2] if up > 0 else bars.high[bar]
-            row["displacement_atr"] = side * (bars.close[bar - 1] - bars.open[bar - 1])
+            row["size_atr"] = (row["top"] - row["bottom"]) / bars.atr[bar]
+            row["displacement_atr"] = side * (bars.close[bar - 1] - bars.open[bar - 1]) / bars.atr[bar]
+            row["volume_z"] = bars.volume_z[bar - 1]
         count += 1
     return count
+
+
+@compiled
+def _advise(bars: Bars, swings: Rows, rows: Rows) -> None:
+    following, high, low = 0, np.nan, np.nan
+    for row in rows:
+        while following < len(swings) and swings[following]["known_at"] <= row["known_at"]:
+            price, is_high = swings[following]["top"], swings[following]["direction"] < 0
+            high, low = (price, low) if is_high else (high, price)
+            following += 1
+        up, room = row["direction"] > 0, STOP_ROOM * bars.atr[row["known_at"]]
+        entry, far = (row["top"], row["bottom"]) if up else (row["bottom"], row["top"])
+        # A stop below zero cannot be placed: then it lies at the far edge itself.
+        risk = abs(entry - far) + (room if not up or far > room else 0.0)
+        way = high - entry if up else entry - low
+        if not way >= risk:
+            way = DEFAULT_TARGET * risk if up else min(DEFAULT_TARGET * risk, 0.9 * entry)
+        sign = row["direction"]
+        row["entry"], row["stop"], row["target"] = entry, entry - sign * risk, entry + sign * way
+        row["reward_risk"] = way / risk

@@ -117,20 +117,15 @@ def blank(kind: type[Finding], capacity: int) -> Rows:
     return np.zeros(capacity, dtype=layout(kind).columns)
 
 
+def states(kind: type[Finding], rows: Rows) -> Ints:
+    """The state columns as one table of bars, (rows, states), in the order of `STATES`; a view."""
+    cells: Ints = rows.view(np.int64).reshape(len(rows), rows.itemsize // 8)
+    return cells[:, len(layout(kind).names) :]
+
+
 def begun(kind: type[Finding], rows: Rows) -> Rows:
     """The rows with every state at `NEVER`, for what follows them through the bars to fill in."""
-    for state in kind.STATES:
-        rows[f"{state}_at"] = NEVER
-    return rows
-
-
-def joined(kind: type[Finding], parts: Sequence[Rows]) -> Rows:
-    """The rows of all parts, one after the other; np.concatenate takes its time to promote equal structured types."""
-    rows = np.empty(sum(map(len, parts)), dtype=layout(kind).columns)
-    begin = 0
-    for part in parts:
-        rows[begin : begin + len(part)] = part
-        begin += len(part)
+    states(kind, rows)[:] = NEVER
     return rows
 
 

@@ -13,11 +13,13 @@ from typing import NamedTuple, TypeVar, cast
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 
 from crypto_mcp.analysis.findings import Bools, Rows
 from crypto_mcp.models.candles import Floats, Ints
 
 C = TypeVar("C", bound=Callable[..., object])
+S = TypeVar("S", bound=np.generic)
 
 
 def compiled(function: C) -> C:
@@ -42,7 +44,7 @@ def mirrored(bars: Bars) -> Bars:
     return Bars(-bars.open, -bars.low, -bars.high, -bars.close, bars.volume, bars.atr, bars.volume_z)
 
 
-def plain(series: Floats) -> Floats:
+def plain(series: NDArray[S]) -> NDArray[S]:
     """Writable and contiguous: a read-only or strided array would make every kernel compile again for its type."""
     return series if series.flags.writeable and series.flags.c_contiguous else np.array(series)
 
@@ -102,28 +104,46 @@ def volume_scores(volume: Floats, window: int) -> tuple[Floats, Floats]:
 
 
 @compiled
+def grade(figures: tuple[Floats, ...], halves: Floats, weights: Floats, strength: Floats) -> None:
+    """Add up a strength from figures: each gives 100 x / (x + half) times its weight, 0 where it is not positive.
+
+    A half of 0 stands for a figure that runs from 0 to 1 as it is.
+    """
+    for row in range(len(strength)):
+        total = 0.0
+        for i in range(len(figures)):
+            x = figures[i][row]
+            if x > 0:
+                total += weights[i] * (100 * x / (x + halves[i]) if halves[i] > 0 else 100 * x)
+        strength[row] = total
+
+
+@compiled
 def follow_levels(bars: Bars, mirror: Bars, rows: Rows, until: Ints) -> None:
-    """Fill in when each level was first swept (wick beyond it, close back) and when a close broke it.
+    """Fill in when each level was swept (wick beyond it, close back), broken (close beyond it), or else expired.
 
     A level of direction -1 is a high, from which price is expected to fall; of 1 a low. Levels are followed from the
-    bar after `known_at` up to, not including, `until`.
+    bar after `known_at` to `until`, at which they expire.
     """
     for i in range(len(rows)):
         row = rows[i]
-        side = bars if row["direction"] < 0 else mirror
-        level = row["top"] if row["direction"] < 0 else -row["bottom"]
-        for bar in range(row["known_at"] + 1, min(until[i], len(side.close))):
-            if side.high[bar] <= level:
+        is_high = row["direction"] < 0
+        highs, closes = (bars.high, bars.close) if is_high else (mirror.high, mirror.close)
+        level = row["top"] if is_high else -row["bottom"]
+        for bar in range(row["known_at"] + 1, min(until[i] + 1, len(closes))):
+            if highs[bar] <= level:
                 continue
-            if side.close[bar] > level:
+            if closes[bar] > level:
                 row["broken_at"] = bar
                 break
             if row["swept_at"] < 0:
                 row["swept_at"] = bar
+        if row["broken_at"] < 0 and until[i] < len(bars.close):
+            row["expired_at"] = until[i]
 
 
 @compiled
-def _until_broken(side: Bars, near: float, far: float, begin: int, end: int, life: Ints) -> int:
+def _until_broken(side: Bars, near: float, far: float, begin: int, end: int, fills: bool, life: Ints) -> int:
     middle = (near + far) / 2
     for bar in range(begin, end):
         low = side.low[bar]
@@ -133,42 +153,42 @@ def _until_broken(side: Bars, near: float, far: float, begin: int, end: int, lif
             life[0] = bar
         if life[1] < 0 and low <= middle:
             life[1] = bar
-        if life[2] < 0 and low <= far:
+        if fills and life[2] < 0 and low <= far:
             life[2] = bar
         if side.close[bar] < far:
-            life[3] = bar
+            life[3 if fills else 2] = bar
             return bar
     return end
 
 
 @compiled
-def _after_break(side: Bars, near: float, far: float, begin: int, end: int, life: Ints) -> int:
+def _after_break(side: Bars, near: float, far: float, begin: int, end: int, fills: bool, life: Ints) -> int:
     for bar in range(begin, end):
         if side.close[bar] > near:
-            life[5] = bar
-            return bar
-        if life[4] < 0 and side.high[bar] >= far and side.close[bar] < far:
             life[4] = bar
+            return bar
+        if not fills and life[3] < 0 and side.high[bar] >= far and side.close[bar] < far:
+            life[3] = bar
     return end
 
 
 @compiled
-def follow_zones(bars: Bars, mirror: Bars, rows: Rows, max_age: int, life: Ints) -> None:
-    """Fill in the life of each zone, one row of bars a zone, -1 for what has not happened.
+def follow_zones(bars: Bars, mirror: Bars, rows: Rows, max_age: int, fills: bool, life: Ints) -> None:
+    """Fill in the life of each zone, one row of bars a zone.
 
-    Columns of `life`: price traded into it (0), to its middle (1), to its far edge (2); closed beyond the far edge
-    (3); after that came back and closed beyond again, so that it worked from the other side (4); or closed beyond
-    the near edge, so that it is void (5). After `max_age` bars it is old (6).
+    Columns of `life`: price traded into the zone (0), to its middle (1); closed beyond its far edge (2) and, coming
+    back from there, was turned away (3); closed beyond its near edge again (4); followed for `max_age` bars (5). For
+    what `fills`: traded to its far edge (2), closed beyond it (3).
     """
     for i in range(len(rows)):
         up, known_at = rows[i]["direction"] > 0, rows[i]["known_at"]
         side = bars if up else mirror
         near, far = (rows[i]["top"], rows[i]["bottom"]) if up else (-rows[i]["bottom"], -rows[i]["top"])
         end = min(len(side.close), known_at + max_age + 1)
-        bar = _until_broken(side, near, far, known_at + 1, end, life[i])
-        bar = _after_break(side, near, far, bar + 1, end, life[i])
+        bar = _until_broken(side, near, far, known_at + 1, end, fills, life[i])
+        bar = _after_break(side, near, far, bar + 1, end, fills, life[i])
         if bar == end < len(side.close):
-            life[i, 6] = end
+            life[i, 5] = end
 
 
 @compiled

@@ -13,22 +13,24 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from crypto_mcp.analysis.findings import NEVER, Finding, Findings, Rows, begun, blank, joined
-from crypto_mcp.analysis.kernels import Bars, compiled, follow_levels
-from crypto_mcp.analysis.measures import Measures, in_atr, saturating
+from crypto_mcp.analysis.findings import Finding, Findings, Rows, begun, blank
+from crypto_mcp.analysis.kernels import Bars, compiled, follow_levels, grade, plain
+from crypto_mcp.analysis.measures import Measures
 from crypto_mcp.analysis.swings import Swing
-from crypto_mcp.models.candles import Candles, Ints
+from crypto_mcp.models.candles import Ints
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
-MONDAY = 4 * DAY  # 1970-01-05 was the first Monday after the epoch
 
 LevelKind = Literal["pool", "asia", "london", "new_york", "day", "week", "month", "swing"]
 _KINDS: dict[int, LevelKind] = dict(enumerate(("pool", "asia", "london", "new_york", "day", "week", "month", "swing")))
-# Hours of the trading sessions, the usual ones of charting tools.
-SESSIONS = {"asia": (0, 9), "london": (7, 16), "new_york": (13, 22)}
-# How many stops a price is likely to gather: a week of orders more than a session of them.
-PERIOD_STRENGTH = {"asia": 30.0, "london": 35.0, "new_york": 35.0, "day": 50.0, "week": 70.0, "month": 85.0}
+POOL, ASIA, LONDON, NEW_YORK, WHOLE_DAY, WEEK, MONTH, SWING = range(8)
+# Hours of the trading sessions as charting tools have them, by code.
+SESSION_BEGIN, SESSION_END = (0, 0, 7, 13), (0, 9, 16, 22)
+# How many stops a price is likely to gather, by code: more in a month than in a session. Pools: 25 and 15 a touch.
+PERIOD_STRENGTH = (0.0, 30.0, 35.0, 35.0, 50.0, 70.0, 85.0)
+# Half of each part of a sweep's strength, and its weight: way back, volume score, way beyond (see `grade`).
+HALVES, WEIGHTS = np.array((0.75, 1.0, 0.25)), np.array((0.4, 0.3, 0.3))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,87 +91,57 @@ def find_liquidity(
         search: bars between two swings of a pool at most.
         max_age: bars after which a pool is no longer followed.
     """
-    bars, until = measures.bars, np.empty(len(swings), dtype=np.int64)
-    pools = blank(LiquidityLevel, len(swings))
-    count = _find_pools(bars, swings.rows, pools, until, float(equal_tolerance), search, max_age)
-    pools = pools[:count]
-    pools["strength"] = np.minimum(100.0, 25.0 + 15.0 * pools["touches"])
-    parts, ends = [pools], [until[:count]]
-    for code, (inside, after) in _periods(measures.candles).items():
-        capacity = 2 + 2 * int(np.count_nonzero(np.diff(inside)))
-        rows, stop = blank(LiquidityLevel, capacity), np.empty(capacity, dtype=np.int64)
-        count = _find_extremes(bars, inside, after, rows, stop)
-        rows = rows[:count]
-        rows["kind"] = code
-        rows["touches"] = 1
-        rows["strength"] = PERIOD_STRENGTH[_KINDS[code]]
-        parts.append(rows)
-        ends.append(stop[:count])
-    rows = begun(LiquidityLevel, joined(LiquidityLevel, parts))
-    return _follow(measures, rows, np.concatenate(ends), max_age)
-
-
-def _follow(measures: Measures, rows: Rows, until: Ints, max_age: int) -> Findings[LiquidityLevel]:
-    order = np.argsort(rows["known_at"], kind="stable")
-    rows, until = rows[order], until[order]
-    # A level is still followed on the bar that replaces it: what replaces it is known at that bar's close only.
-    follow_levels(measures.bars, measures.mirror, rows, until + 1)
-    over = (until < len(measures.candles)) & (rows["broken_at"] == NEVER)
-    old = (rows["kind"] == 0) & (until == rows["known_at"] + max_age)
-    rows["replaced_at"] = np.where(over & ~old, until, NEVER)
-    rows["expired_at"] = np.where(over & old, until, NEVER)
+    bars, times, step = measures.bars, plain(measures.candles.open_time), measures.candles.step
+    days = int(times[-1] - times[0]) // DAY if len(times) else 0
+    rows = blank(LiquidityLevel, len(swings) + 10 * (days + 2))
+    until = np.empty(len(rows), dtype=np.int64)
+    count = _find_pools(bars, swings.rows, rows, until, float(equal_tolerance), search, max_age)
+    for kind in _periods(step):
+        count += _find_extremes(bars, times, step, kind, rows[count:], until[count:])
+    order = np.argsort(rows["known_at"][:count], kind="stable")
+    rows = begun(LiquidityLevel, rows[order])
+    follow_levels(bars, measures.mirror, rows, until[order])
+    _tell_replaced(rows, max_age)
     return Findings(LiquidityLevel, rows)
 
 
 def find_sweeps(measures: Measures, levels: Findings[LiquidityLevel], swings: Findings[Swing]) -> Findings[Sweep]:
     """The sweeps of these levels and swings (of external structure), oldest first."""
-    bars = measures.bars
-    taken, turned = levels.rows[levels.rows["swept_at"] >= 0], swings.rows[swings.rows["swept_at"] >= 0]
-    rows = blank(Sweep, len(taken) + len(turned))
-    for name, column in {"at": "swept_at", "direction": "direction", "level_at": "at"}.items():
-        rows[name] = np.concatenate((taken[column], turned[column]))
-    price = np.where(taken["direction"] < 0, taken["top"], taken["bottom"])
-    rows["level"] = np.concatenate((price, turned["top"]))
-    rows["kind"] = np.concatenate((taken["kind"], np.full(len(turned), 7)))
-    rows = rows[np.argsort(rows["at"], kind="stable")]
-    at, atr = rows["at"], bars.atr[rows["at"]]
-    tip = np.where(rows["direction"] < 0, bars.high[at], bars.low[at])
-    rows["known_at"] = at
-    rows["top"], rows["bottom"] = np.maximum(tip, rows["level"]), np.minimum(tip, rows["level"])
-    rows["beyond_atr"] = in_atr(rows["top"] - rows["bottom"], atr)
-    rows["back_atr"] = in_atr(np.abs(bars.close[at] - tip), atr)
-    rows["volume_z"] = bars.volume_z[at]
-    rows["strength"] = (
-        0.4 * saturating(rows["back_atr"], 0.75)
-        + 0.3 * saturating(rows["volume_z"], 1.0)
-        + 0.3 * saturating(rows["beyond_atr"], 0.25)
-    )
+    rows = blank(Sweep, len(levels) + len(swings))
+    count = _find_level_sweeps(levels.rows, rows)
+    count += _find_swing_sweeps(swings.rows, rows[count:])
+    rows = rows[np.argsort(rows["at"][:count], kind="stable")]
+    _describe(measures.bars, rows)
+    grade((rows["back_atr"], rows["volume_z"], rows["beyond_atr"]), HALVES, WEIGHTS, rows["strength"])
     return Findings(Sweep, rows)
 
 
-def _periods(candles: Candles) -> dict[int, tuple[Ints, Ints]]:
-    """Code of each kind of period that the bars resolve, to its number at the start and at the end of each bar.
+def _periods(step: int) -> list[int]:
+    """Codes of the kinds of period that bars of `step` milliseconds resolve."""
+    kinds = [ASIA, LONDON, NEW_YORK] if HOUR % step == 0 else []
+    kinds += [WHOLE_DAY] if step < DAY and DAY % step == 0 else []
+    kinds += [WEEK] if step < 7 * DAY and 7 * DAY % step == 0 else []
+    return kinds + ([MONTH] if DAY % step == 0 else [])
 
-    The starts have one entry more in front, for the moment before the first bar. -1 is outside of any period.
-    """
-    step, start = candles.step, candles.open_time
-    moments = np.concatenate((start[:1] - 1, start, candles.close_time))
-    day = moments // DAY
-    numbers = {}
-    if HOUR % step == 0:
-        hour = (moments - day * DAY) // HOUR
-        numbers = {
-            kind: np.where((hour >= begin) & (hour < end), day, NEVER) for kind, (begin, end) in SESSIONS.items()
-        }
-    if step < DAY and DAY % step == 0:
-        numbers["day"] = day
-    if step < 7 * DAY and 7 * DAY % step == 0:
-        numbers["week"] = (moments - MONDAY) // (7 * DAY)
-    if DAY % step == 0 and len(start):
-        days = np.arange(day[0], day[-1] + 1)
-        numbers["month"] = days.astype("M8[D]").astype("M8[M]").astype(np.int64)[day - day[0]]
-    cut = len(start) + 1
-    return {code: (numbers[kind][:cut], numbers[kind][cut:]) for code, kind in _KINDS.items() if kind in numbers}
+
+@compiled
+def _period(kind: int, time: int) -> int:
+    """Number of the period that a moment lies in; -1 outside of any."""
+    day = time // DAY
+    if kind <= NEW_YORK:
+        hour = (time - day * DAY) // HOUR
+        return day if SESSION_BEGIN[kind] <= hour < SESSION_END[kind] else -1
+    if kind == WHOLE_DAY:
+        return day
+    if kind == WEEK:
+        return (day + 3) // 7  # the epoch was a Thursday
+    # Months since March of the year 0, which begins the calendar's regular pattern of 153 days in five months.
+    shifted = day + 719_468
+    era = shifted // 146_097
+    of_era = shifted - era * 146_097
+    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    return 12 * (400 * era + year) + (5 * of_year + 2) // 153
 
 
 @compiled
@@ -208,6 +180,7 @@ def _find_pools(
             top, bottom = max(top, rows[earlier]["top"]), min(bottom, rows[earlier]["bottom"])
             until[earlier] = now
         row["top"], row["bottom"] = top, bottom
+        row["strength"] = min(100.0, 25.0 + 15.0 * row["touches"])
         until[count] = now + max_age
         pool_of[new] = pool_of[old] = count
         count += 1
@@ -215,9 +188,10 @@ def _find_pools(
 
 
 @compiled
-def _complete(bars: Bars, bar: int, highest: int, lowest: int, rows: Rows, until: Ints, count: int) -> int:
+def _complete(bars: Bars, bar: int, highest: int, lowest: int, kind: int, count: int, rows: Rows, until: Ints) -> int:
     for side in (-1, 1):
         row = rows[count]
+        row["kind"], row["touches"], row["strength"] = kind, 1, PERIOD_STRENGTH[kind]
         row["at"] = highest if side < 0 else lowest
         row["known_at"], row["direction"] = bar, side
         row["top"] = row["bottom"] = bars.high[highest] if side < 0 else bars.low[lowest]
@@ -229,22 +203,68 @@ def _complete(bars: Bars, bar: int, highest: int, lowest: int, rows: Rows, until
 
 
 @compiled
-def _find_extremes(bars: Bars, inside: Ints, after: Ints, rows: Rows, until: Ints) -> int:
-    """High and low of each complete period.
-
-    `inside` is the period at the start of each bar, with one entry more in front for the moment before the first bar;
-    `after` the one at its end. -1 is outside of any.
-    """
+def _find_extremes(bars: Bars, times: Ints, step: int, kind: int, rows: Rows, until: Ints) -> int:
+    """High and low of each complete period of one kind."""
     count, current, highest, lowest = 0, -1, 0, 0
-    for bar in range(len(bars.close)):
-        period = inside[bar + 1]
+    end = times[0] if len(times) else 0
+    before, after = _period(kind, end - 1), _period(kind, end)
+    for bar in range(len(times)):
+        period = after if times[bar] == end else _period(kind, times[bar])
+        end = times[bar] + step
+        after = _period(kind, end)
         if current >= 0 and period != current:  # its end lies in a hole of the data
-            count, current = _complete(bars, bar, highest, lowest, rows, until, count), -1
-        if current < 0 and period >= 0 and period != inside[bar]:
+            count, current = _complete(bars, bar, highest, lowest, kind, count, rows, until), -1
+        if current < 0 and period >= 0 and period != before:
             current, highest, lowest = period, bar, bar
         elif current >= 0:
             highest = bar if bars.high[bar] > bars.high[highest] else highest
             lowest = bar if bars.low[bar] < bars.low[lowest] else lowest
-        if current >= 0 and after[bar] != current:
-            count, current = _complete(bars, bar, highest, lowest, rows, until, count), -1
+        if current >= 0 and after != current:
+            count, current = _complete(bars, bar, highest, lowest, kind, count, rows, until), -1
+        before = period
     return count
+
+
+@compiled
+def _tell_replaced(rows: Rows, max_age: int) -> None:
+    """Where a level did not grow old, what ended it was the one that replaced it."""
+    for row in rows:
+        old = row["kind"] == POOL and row["expired_at"] == row["known_at"] + max_age
+        if row["expired_at"] >= 0 and not old:
+            row["replaced_at"], row["expired_at"] = row["expired_at"], -1
+
+
+@compiled
+def _find_level_sweeps(levels: Rows, rows: Rows) -> int:
+    count = 0
+    for level in levels:
+        if level["swept_at"] >= 0:
+            row = rows[count]
+            row["at"], row["direction"], row["kind"] = level["swept_at"], level["direction"], level["kind"]
+            row["level"] = level["top"] if level["direction"] < 0 else level["bottom"]
+            row["level_at"] = level["at"]
+            count += 1
+    return count
+
+
+@compiled
+def _find_swing_sweeps(swings: Rows, rows: Rows) -> int:
+    count = 0
+    for swing in swings:
+        if swing["swept_at"] >= 0:
+            row = rows[count]
+            row["at"], row["direction"], row["kind"] = swing["swept_at"], swing["direction"], SWING
+            row["level"], row["level_at"] = swing["top"], swing["at"]
+            count += 1
+    return count
+
+
+@compiled
+def _describe(bars: Bars, rows: Rows) -> None:
+    for row in rows:
+        at, level, atr = row["at"], row["level"], bars.atr[row["at"]]
+        tip = bars.high[at] if row["direction"] < 0 else bars.low[at]
+        row["known_at"], row["top"], row["bottom"] = at, max(tip, level), min(tip, level)
+        row["beyond_atr"] = abs(tip - level) / atr if atr > 0 else 0.0
+        row["back_atr"] = abs(bars.close[at] - tip) / atr if atr > 0 else 0.0
+        row["volume_z"] = bars.volume_z[at]

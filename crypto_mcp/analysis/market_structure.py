@@ -9,12 +9,12 @@ import numpy as np
 from crypto_mcp.analysis import odds
 from crypto_mcp.analysis.dealing_range import DealingRange, DealingRanges, find_dealing_ranges
 from crypto_mcp.analysis.fair_value_gaps import FairValueGap, find_fair_value_gaps
-from crypto_mcp.analysis.findings import Bools, Findings, Rows, joined
+from crypto_mcp.analysis.findings import Bools, Findings, Rows
 from crypto_mcp.analysis.kernels import inside_zones, plain
 from crypto_mcp.analysis.liquidity import LiquidityLevel, Sweep, find_liquidity, find_sweeps
 from crypto_mcp.analysis.measures import Measures, measure
 from crypto_mcp.analysis.order_blocks import OrderBlock, ZoneType, find_order_blocks
-from crypto_mcp.analysis.structure import Break, BreakBy, find_breaks, trend_of
+from crypto_mcp.analysis.structure import Break, BreakBy, find_breaks, merged, trend_of
 from crypto_mcp.analysis.swings import Swing, find_swings
 from crypto_mcp.analysis.volume_flow import AnchoredVwap, anchored_vwap, approximate_cvd
 from crypto_mcp.analysis.volume_profile import VolumeProfile, volume_profile
@@ -102,7 +102,8 @@ class Structure:
         gaps, newest = self.fair_value_gaps, len(self.measures.candles) - 1
         chances = np.full((len(gaps), 3), np.nan)
         is_open = (gaps.rows["filled_at"] < 0) & (gaps.rows["expired_at"] < 0)
-        chances[is_open] = _fill_odds(self.measures, gaps.rows[is_open], np.full(int(is_open.sum()), newest))
+        now = np.full(int(is_open.sum()), newest)
+        chances[is_open] = np.column_stack(_fill_odds(self.measures, gaps.rows[is_open], now))
         return chances
 
 
@@ -132,7 +133,7 @@ def find_structure(candles: Candles, settings: StructureSettings | None = None) 
         external_trend=trend_of(external_breaks, len(bars)),
         order_blocks=find_order_blocks(
             measures,
-            _merged(external_breaks, internal_breaks),
+            merged(external_breaks, internal_breaks),
             ranges,
             impulse=chosen.impulse,
             min_displacement=chosen.min_displacement,
@@ -164,12 +165,6 @@ def in_zones(
     return inside
 
 
-def _merged(external: Findings[Break], internal: Findings[Break]) -> Findings[Break]:
-    """Breaks of both scales in the order in which they are known; the external first where a bar broke both."""
-    rows = joined(Break, (external.rows, internal.rows))
-    return Findings(Break, rows[np.argsort(rows["known_at"], kind="stable")])
-
-
 def _vwap(bars: Candles, swings: Findings[Swing], side: int) -> AnchoredVwap | None:
     at = swings.rows["at"][swings.rows["direction"] == side]
     return anchored_vwap(bars, int(at[-1])) if len(at) else None
@@ -177,24 +172,24 @@ def _vwap(bars: Candles, swings: Findings[Swing], side: int) -> AnchoredVwap | N
 
 def _rate(found: Structure) -> None:
     """Fill in confidence, 0 to 100, and the fill probabilities."""
-    m, models = found.measures, odds.models()
+    bars, usual, models = found.measures.bars, found.measures.long_atr, odds.models()
     for swings in (found.internal_swings.rows, found.external_swings.rows):
-        swings["confidence"] = 100 * models["swing_stands"].chances(odds.swing_figures(m, swings))
+        swings["confidence"] = 100 * models["swing_stands"].chances(odds.swing_figures(bars, usual, swings))
     for breaks in (found.internal_breaks.rows, found.external_breaks.rows):
-        breaks["confidence"] = 100 * models["break_holds"].chances(odds.break_figures(m, breaks))
+        breaks["confidence"] = 100 * models["break_holds"].chances(odds.break_figures(bars, usual, breaks))
     blocks, levels, sweeps = found.order_blocks.rows, found.liquidity.rows, found.sweeps.rows
-    blocks["confidence"] = 100 * models["block_holds"].chances(odds.block_figures(m, blocks))
-    levels["confidence"] = 100 * models["level_reached"].chances(odds.level_figures(m, levels))
-    sweeps["confidence"] = 100 * models["sweep_turns"].chances(odds.sweep_figures(m, sweeps))
+    blocks["confidence"] = 100 * models["block_holds"].chances(odds.block_figures(bars, usual, blocks))
+    levels["confidence"] = 100 * models["level_reached"].chances(odds.level_figures(bars, usual, levels))
+    sweeps["confidence"] = 100 * models["sweep_turns"].chances(odds.sweep_figures(bars, usual, sweeps))
     gaps = found.fair_value_gaps.rows
-    fills = _fill_odds(m, gaps, gaps["known_at"])
-    gaps["fill_10"], gaps["fill_50"], gaps["fill_200"] = fills.T
+    fills = _fill_odds(found.measures, gaps, gaps["known_at"])
+    gaps["fill_10"], gaps["fill_50"], gaps["fill_200"] = fills
     gaps["confidence"] = 100 * gaps["fill_50"]
 
 
-def _fill_odds(measures: Measures, gaps: Rows, bar: Ints) -> Floats:
-    figures, models = odds.gap_figures(measures, gaps, bar), odds.models()
+def _fill_odds(measures: Measures, gaps: Rows, bar: Ints) -> tuple[Floats, Floats, Floats]:
+    figures, models = odds.gap_figures(measures.bars, measures.long_atr, gaps, plain(bar)), odds.models()
     ten, fifty, two_hundred = (models[event].chances(figures) for event in ("fill_10", "fill_50", "fill_200"))
     # Three models know nothing of each other: a longer time never gives a smaller chance.
     fifty = np.maximum(ten, fifty)
-    return np.column_stack((ten, fifty, np.maximum(fifty, two_hundred)))
+    return ten, fifty, np.maximum(fifty, two_hundred)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from crypto_mcp.analysis.kernels import Bars, average_true_range, mirrored, plain, volume_scores
 from crypto_mcp.models.candles import Candles, Floats
 
@@ -47,14 +45,3 @@ def measure(candles: Candles) -> Measures:
         long_atr=average_true_range(high, low, close, LONG_ATR_PERIOD),
         relative_volume=ratio,
     )
-
-
-def in_atr(distance: Floats, atr: Floats) -> Floats:
-    """Distances in average true ranges; 0 where price has not moved at all."""
-    return np.divide(distance, atr, out=np.zeros(len(distance)), where=atr > 0)
-
-
-def saturating(figure: Floats, half: float) -> Floats:
-    """0 for figures up to 0, 50 at `half`, towards 100 beyond: how a figure enters a strength."""
-    positive = np.maximum(figure, 0.0)
-    return 100 * positive / (positive + half)

@@ -17,8 +17,7 @@ from typing import Literal
 import numpy as np
 
 from crypto_mcp.analysis.findings import Rows
-from crypto_mcp.analysis.kernels import compiled
-from crypto_mcp.analysis.measures import Measures, in_atr
+from crypto_mcp.analysis.kernels import Bars, compiled
 from crypto_mcp.models.candles import Floats, Ints
 
 Event = Literal[
@@ -92,67 +91,87 @@ def weighted(figures: Floats, columns: Ints, halves: Floats, weights: Floats) ->
     return chances
 
 
-def gap_figures(measures: Measures, rows: Rows, bar: Ints) -> Floats:
+@compiled
+def _in_atr(distance: float, bars: Bars, bar: int) -> float:
+    return distance / bars.atr[bar] if bars.atr[bar] > 0 else 0.0
+
+
+@compiled
+def _volatility(bars: Bars, long_atr: Floats, bar: int) -> float:
+    """ATR against that of 100 bars, 0 calm to 1 wild, one half where they are equal."""
+    return bars.atr[bar] / (bars.atr[bar] + long_atr[bar]) if long_atr[bar] > 0 else 0.5
+
+
+@compiled
+def gap_figures(bars: Bars, long_atr: Floats, rows: Rows, bar: Ints) -> Floats:
     """For the odds that gaps still open at `bar` (one a gap, from `known_at` on) are filled.
 
     The distance is from the close to the far edge, which is what remains to be traded through.
     """
-    close, atr = measures.bars.close[bar], measures.bars.atr[bar]
-    far = np.where(rows["direction"] > 0, close - rows["bottom"], rows["top"] - close)
-    return _table(
-        rows["size_atr"],
-        in_atr(far, atr),
-        _volatility(measures, bar),
-        rows["displacement_atr"],
-        rows["volume_z"],
-        bar - rows["known_at"],
-    )
-
-
-def swing_figures(measures: Measures, rows: Rows) -> Floats:
-    """For the odds that a swing stands; the distance is from the close."""
-    known_at = rows["known_at"]
-    away = in_atr(np.abs(measures.bars.close[known_at] - rows["top"]), measures.bars.atr[known_at])
-    return _table(away, rows["prominence_atr"], rows["reach"], _volatility(measures, known_at))
-
-
-def break_figures(measures: Measures, rows: Rows) -> Floats:
-    """For the odds that a break holds; kind is 0 for a BoS, 1 for a ChoCH."""
-    own = (rows[name] for name in BREAK[:-1])
-    return _table(*own, _volatility(measures, rows["at"]))
-
-
-def block_figures(measures: Measures, rows: Rows) -> Floats:
-    """For the odds that an order block holds."""
-    known_at = rows["known_at"]
-    height = in_atr(rows["top"] - rows["bottom"], measures.bars.atr[known_at])
-    own = [rows[name] for name in BLOCK[:4]]
-    return _table(*own, height, rows["kind"], rows["reach"], _volatility(measures, known_at))
-
-
-def level_figures(measures: Measures, rows: Rows) -> Floats:
-    """For the odds that a level is reached; the distance is from the close to the price that must be passed."""
-    known_at = rows["known_at"]
-    close = measures.bars.close[known_at]
-    away = np.where(rows["direction"] < 0, rows["top"] - close, close - rows["bottom"])
-    return _table(in_atr(away, measures.bars.atr[known_at]), rows["touches"], _volatility(measures, known_at))
-
-
-def sweep_figures(measures: Measures, rows: Rows) -> Floats:
-    """For the odds that a sweep turns price."""
-    own = (rows[name] for name in SWEEP[:-1])
-    return _table(*own, _volatility(measures, rows["at"]))
-
-
-def _table(*figures: Floats | Ints) -> Floats:
-    table = np.empty((len(figures[0]), len(figures)))
-    for i, figure in enumerate(figures):
-        table[:, i] = figure
+    table = np.empty((len(rows), 6))
+    for i in range(len(rows)):
+        row, now = rows[i], bar[i]
+        away = bars.close[now] - row["bottom"] if row["direction"] > 0 else row["top"] - bars.close[now]
+        table[i, 0], table[i, 1] = row["size_atr"], _in_atr(away, bars, now)
+        table[i, 2], table[i, 3] = _volatility(bars, long_atr, now), row["displacement_atr"]
+        table[i, 4], table[i, 5] = row["volume_z"], now - row["known_at"]
     return table
 
 
-def _volatility(measures: Measures, bar: Ints) -> Floats:
-    """ATR against that of 100 bars, 0 calm to 1 wild, one half where they are equal."""
-    atr, usual = measures.bars.atr[bar], measures.long_atr[bar]
-    share: Floats = np.divide(atr, atr + usual, out=np.full(len(atr), 0.5), where=usual > 0)
-    return share
+@compiled
+def swing_figures(bars: Bars, long_atr: Floats, rows: Rows) -> Floats:
+    """For the odds that a swing stands; the distance is from the close."""
+    table = np.empty((len(rows), 4))
+    for i in range(len(rows)):
+        row, now = rows[i], rows[i]["known_at"]
+        table[i, 0], table[i, 1] = _in_atr(abs(bars.close[now] - row["top"]), bars, now), row["prominence_atr"]
+        table[i, 2], table[i, 3] = row["reach"], _volatility(bars, long_atr, now)
+    return table
+
+
+@compiled
+def break_figures(bars: Bars, long_atr: Floats, rows: Rows) -> Floats:
+    """For the odds that a break holds; kind is 0 for a BoS, 1 for a ChoCH."""
+    table = np.empty((len(rows), 6))
+    for i in range(len(rows)):
+        row = rows[i]
+        table[i, 0], table[i, 1], table[i, 2] = row["beyond_atr"], row["volume_z"], row["body_share"]
+        table[i, 3], table[i, 4] = row["kind"], row["reach"]
+        table[i, 5] = _volatility(bars, long_atr, row["at"])
+    return table
+
+
+@compiled
+def block_figures(bars: Bars, long_atr: Floats, rows: Rows) -> Floats:
+    """For the odds that an order block holds."""
+    table = np.empty((len(rows), 8))
+    for i in range(len(rows)):
+        row, now = rows[i], rows[i]["known_at"]
+        table[i, 0], table[i, 1] = row["displacement_atr"], row["volume_z"]
+        table[i, 2], table[i, 3] = row["volume_share"], row["rejection"]
+        table[i, 4], table[i, 5] = _in_atr(row["top"] - row["bottom"], bars, now), row["kind"]
+        table[i, 6], table[i, 7] = row["reach"], _volatility(bars, long_atr, now)
+    return table
+
+
+@compiled
+def level_figures(bars: Bars, long_atr: Floats, rows: Rows) -> Floats:
+    """For the odds that a level is reached; the distance is from the close to the price that must be passed."""
+    table = np.empty((len(rows), 3))
+    for i in range(len(rows)):
+        row, now = rows[i], rows[i]["known_at"]
+        away = row["top"] - bars.close[now] if row["direction"] < 0 else bars.close[now] - row["bottom"]
+        table[i, 0], table[i, 1] = _in_atr(away, bars, now), row["touches"]
+        table[i, 2] = _volatility(bars, long_atr, now)
+    return table
+
+
+@compiled
+def sweep_figures(bars: Bars, long_atr: Floats, rows: Rows) -> Floats:
+    """For the odds that a sweep turns price."""
+    table = np.empty((len(rows), 4))
+    for i in range(len(rows)):
+        row = rows[i]
+        table[i, 0], table[i, 1], table[i, 2] = row["back_atr"], row["beyond_atr"], row["volume_z"]
+        table[i, 3] = _volatility(bars, long_atr, row["at"])
+    return table

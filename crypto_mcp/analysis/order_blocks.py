@@ -14,17 +14,18 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from crypto_mcp.analysis.dealing_range import DealingRanges
-from crypto_mcp.analysis.findings import NEVER, Finding, Findings, Rows, begun, blank
-from crypto_mcp.analysis.kernels import Bars, compiled, follow_zones
-from crypto_mcp.analysis.measures import Measures, in_atr, saturating
+from crypto_mcp.analysis.findings import Finding, Findings, Rows, begun, blank, states
+from crypto_mcp.analysis.kernels import Bars, compiled, follow_zones, grade
+from crypto_mcp.analysis.measures import Measures
 from crypto_mcp.analysis.structure import Break
 from crypto_mcp.models.candles import Floats
 
 ZoneType = Literal["demand", "supply"]
 Role = Literal["", "breaker", "mitigation"]
 
-# How strength adds up; each part is 0 to 100. The second figure is the value that gives half of the part.
-DISPLACEMENT, VOLUME, SHARE, REJECTION = (0.40, 2.0), (0.25, 1.0), (0.15, 0.25), (0.20, 0.33)
+# How strength adds up: displacement in ATR, volume score, share of the move's volume, rejection (see `grade`).
+FIGURES = ("displacement_atr", "volume_z", "volume_share", "rejection")
+HALVES, WEIGHTS = np.array((2.0, 1.0, 0.25, 0.33)), np.array((0.40, 0.25, 0.15, 0.20))
 # Bars after which an untouched zone counts half as fresh.
 HALF_LIFE = 200
 
@@ -115,28 +116,10 @@ def find_order_blocks(
     bars, mirror, rows = measures.bars, measures.mirror, blank(OrderBlock, len(breaks))
     count = _find(bars, mirror, breaks.rows, rows, impulse, float(min_displacement), search)
     rows = begun(OrderBlock, rows[:count])
-    rows["strength"] = sum(
-        weight * saturating(rows[name], half)
-        for name, (weight, half) in {
-            "displacement_atr": DISPLACEMENT,
-            "volume_z": VOLUME,
-            "volume_share": SHARE,
-            "rejection": REJECTION,
-        }.items()
-    )
-    life = np.full((count, 7), NEVER)
-    follow_zones(bars, mirror, rows, max_age, life)
-    for state, column in zip(OrderBlock.STATES, (0, 1, 3, 4, 5, 6), strict=True):
-        rows[f"{state}_at"] = life[:, column]
-    rows["reaction_atr"] = _reactions(measures, rows)
-    _tell_roles(bars, ranges.top, ranges.bottom, rows)
+    grade(tuple(rows[name] for name in FIGURES), HALVES, WEIGHTS, rows["strength"])
+    follow_zones(bars, mirror, rows, max_age, False, states(OrderBlock, rows))
+    _tell(bars, mirror, ranges.top, ranges.bottom, rows)
     return Findings(OrderBlock, rows)
-
-
-def _reactions(measures: Measures, rows: Rows) -> Floats:
-    bars, tested = measures.bars, rows["tested_at"]
-    way = np.where(rows["direction"] > 0, bars.close[tested] - bars.low[tested], bars.high[tested] - bars.close[tested])
-    return np.where(tested == NEVER, np.nan, in_atr(way, bars.atr[tested]))
 
 
 @compiled
@@ -176,13 +159,15 @@ def _find(
 
 
 @compiled
-def _tell_roles(bars: Bars, range_top: Floats, range_bottom: Floats, rows: Rows) -> None:
+def _tell(bars: Bars, mirror: Bars, range_top: Floats, range_bottom: Floats, rows: Rows) -> None:
+    """What the first test and the break of each block revealed."""
     for row in rows:
-        at, end = row["at"], row["broken_at"]
-        if end < 0:
-            continue
-        if row["direction"] > 0:
-            took = bars.high[at + 1 : end + 1].max() > range_top[at]
-        else:
-            took = bars.low[at + 1 : end + 1].min() < range_bottom[at]
-        row["role"] = 1 if took else 2
+        at, tested, broken, up = row["at"], row["tested_at"], row["broken_at"], row["direction"] > 0
+        side = bars if up else mirror
+        row["reaction_atr"] = np.nan
+        if tested >= 0:
+            way = side.close[tested] - side.low[tested]
+            row["reaction_atr"] = way / bars.atr[tested] if bars.atr[tested] > 0 else 0.0
+        if broken >= 0:
+            beyond = range_top[at] if up else -range_bottom[at]
+            row["role"] = 1 if side.high[at + 1 : broken + 1].max() > beyond else 2

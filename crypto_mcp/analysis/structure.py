@@ -14,12 +14,15 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from crypto_mcp.analysis.findings import Finding, Findings, Rows, begun, blank
-from crypto_mcp.analysis.kernels import Bars, compiled
-from crypto_mcp.analysis.measures import Measures, in_atr, saturating
+from crypto_mcp.analysis.kernels import Bars, compiled, grade
+from crypto_mcp.analysis.measures import Measures
 from crypto_mcp.analysis.swings import Swing
-from crypto_mcp.models.candles import Floats, Ints
+from crypto_mcp.models.candles import Ints
 
 BreakBy = Literal["close", "wick"]
+
+# How strength adds up: way beyond the level in ATR, volume score, body share (see `grade`).
+HALVES, WEIGHTS = np.array((0.5, 1.0, 0.0)), np.array((0.5, 0.3, 0.2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,26 +66,21 @@ def find_breaks(measures: Measures, swings: Findings[Swing], by: BreakBy, fail_w
     """
     bars, rows = measures.bars, blank(Break, len(swings))
     rows = begun(Break, rows[: _find(bars, by == "wick", swings.rows, rows)])
-    _follow(bars.close, fail_within, rows)
-    at = rows["at"]
-    closes, spans = bars.close[at], bars.high[at] - bars.low[at]
-    rows["known_at"] = at
-    rows["reach"] = swings.rows["reach"][0] if len(swings) else 0
-    rows["top"], rows["bottom"] = np.maximum(rows["level"], closes), np.minimum(rows["level"], closes)
-    rows["beyond_atr"] = in_atr((closes - rows["level"]) * rows["direction"], bars.atr[at])
-    rows["volume_z"] = bars.volume_z[at]
-    body = np.abs(closes - bars.open[at])
-    rows["body_share"] = np.divide(body, spans, out=np.zeros(len(rows)), where=spans > 0)
-    rows["strength"] = (
-        0.5 * saturating(rows["beyond_atr"], 0.5) + 0.3 * saturating(rows["volume_z"], 1.0) + 20 * rows["body_share"]
-    )
+    _describe(bars, fail_within, rows)
+    grade((rows["beyond_atr"], rows["volume_z"], rows["body_share"]), HALVES, WEIGHTS, rows["strength"])
     return Findings(Break, rows)
 
 
 def trend_of(breaks: Findings[Break], bars: int) -> Ints:
     """The trend that the breaks made, at the close of each bar: 1 up, -1 down, 0 before the first break."""
-    begins = np.append(breaks.rows["known_at"], bars)
-    return np.repeat(np.append(0, breaks.rows["direction"]), np.diff(begins, prepend=0))
+    return _trend(breaks.rows, bars)
+
+
+def merged(external: Findings[Break], internal: Findings[Break]) -> Findings[Break]:
+    """Breaks of both scales in the order in which they are known; the external first where a bar broke both."""
+    rows = blank(Break, len(external) + len(internal))
+    _merge(external.rows, internal.rows, rows)
+    return Findings(Break, rows)
 
 
 @compiled
@@ -102,7 +100,7 @@ def _find(bars: Bars, by_wick: bool, swings: Rows, rows: Rows) -> int:
             row = rows[count]
             count += 1
             row["at"], row["direction"], row["kind"] = bar, direction, 1 if trend == -direction else 0
-            row["level"], row["swing_at"] = swing["top"], swing["at"]
+            row["level"], row["swing_at"], row["reach"] = swing["top"], swing["at"], swing["reach"]
             trend, unbroken[i] = direction, -1
         while following < len(swings) and swings[following]["known_at"] <= bar:
             unbroken[0 if swings[following]["direction"] < 0 else 1] = following
@@ -111,12 +109,41 @@ def _find(bars: Bars, by_wick: bool, swings: Rows, rows: Rows) -> int:
 
 
 @compiled
-def _follow(close: Floats, fail_within: int, rows: Rows) -> None:
+def _describe(bars: Bars, fail_within: int, rows: Rows) -> None:
     for row in rows:
-        last = row["at"] + fail_within
-        for bar in range(row["at"], min(last + 1, len(close))):
-            if (close[bar] - row["level"]) * row["direction"] < 0:
+        at, level, direction = row["at"], row["level"], row["direction"]
+        close, span = bars.close[at], bars.high[at] - bars.low[at]
+        row["known_at"], row["top"], row["bottom"] = at, max(level, close), min(level, close)
+        row["beyond_atr"] = (close - level) * direction / bars.atr[at] if bars.atr[at] > 0 else 0.0
+        row["volume_z"] = bars.volume_z[at]
+        row["body_share"] = abs(close - bars.open[at]) / span if span > 0 else 0.0
+        last = at + fail_within
+        for bar in range(at, min(last + 1, len(bars.close))):
+            if (bars.close[bar] - level) * direction < 0:
                 row["failed_at"] = bar
                 break
-        if row["failed_at"] < 0 and last < len(close):
+        if row["failed_at"] < 0 and last < len(bars.close):
             row["held_at"] = last
+
+
+@compiled
+def _trend(rows: Rows, bars: int) -> Ints:
+    trend, following, now = np.zeros(bars, dtype=np.int64), 0, 0
+    for bar in range(bars):
+        while following < len(rows) and rows[following]["known_at"] == bar:
+            now = rows[following]["direction"]
+            following += 1
+        trend[bar] = now
+    return trend
+
+
+@compiled
+def _merge(first: Rows, second: Rows, merged: Rows) -> None:
+    i, j = 0, 0
+    for row in range(len(merged)):
+        if j == len(second) or (i < len(first) and first[i]["known_at"] <= second[j]["known_at"]):
+            merged[row] = first[i]
+            i += 1
+        else:
+            merged[row] = second[j]
+            j += 1

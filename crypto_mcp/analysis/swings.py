@@ -13,10 +13,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from crypto_mcp.analysis.findings import NEVER, Finding, Findings, Rows, begun, blank
-from crypto_mcp.analysis.kernels import Bars, compiled, follow_levels
-from crypto_mcp.analysis.measures import Measures, in_atr, saturating
-from crypto_mcp.models.candles import Floats, Ints
+from crypto_mcp.analysis.findings import Finding, Findings, Rows, begun, blank
+from crypto_mcp.analysis.kernels import Bars, compiled, follow_levels, grade
+from crypto_mcp.analysis.measures import Measures
+from crypto_mcp.models.candles import Floats
 
 SwingLabel = Literal["first", "higher_high", "lower_high", "higher_low", "lower_low", "equal_high", "equal_low"]
 
@@ -29,6 +29,9 @@ _LABELS: dict[int, SwingLabel] = {
     5: "higher_low",
     6: "equal_low",
 }
+
+# Half of the strength at a prominence of three ATR.
+PROMINENCE = np.array((3.0,)), np.array((1.0,))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +67,8 @@ def find_swings(measures: Measures, reach: int, equal_tolerance: float, max_age:
     bars, mirror = measures.bars, measures.mirror
     rows = blank(Swing, 2 + 2 * len(bars.close) // (reach + 1))
     rows = begun(Swing, rows[: _find(bars, mirror, reach, float(equal_tolerance), rows)])
-    rows["reach"] = reach
-    rows["prominence_atr"] = in_atr(rows["prominence_atr"], bars.atr[rows["known_at"]])
-    rows["strength"] = saturating(rows["prominence_atr"], 3.0)
-    until = rows["known_at"] + max_age
-    follow_levels(bars, mirror, rows, until)
-    rows["expired_at"] = np.where((rows["broken_at"] == NEVER) & (until < len(bars.close)), until, NEVER)
+    grade((rows["prominence_atr"],), *PROMINENCE, rows["strength"])
+    follow_levels(bars, mirror, rows, rows["known_at"] + max_age)
     return Findings(Swing, rows)
 
 
@@ -82,14 +81,15 @@ def _turns(price: Floats, at: int, reach: int) -> bool:
 
 
 @compiled
-def _add(high: Floats, low: Floats, at: int, known_at: int, before: float, tolerance: float, row: Rows) -> None:
-    row["at"], row["known_at"] = at, known_at
-    reach = known_at - at
-    row["prominence_atr"] = high[at] - max(low[at - reach : at].min(), low[at + 1 : known_at + 1].min())
-    if abs(high[at] - before) <= tolerance:
+def _add(side: Bars, at: int, known_at: int, before: float, equal_tolerance: float, row: Rows) -> None:
+    high, low, reach, atr = side.high[at], side.low, known_at - at, side.atr[known_at]
+    row["at"], row["known_at"], row["reach"] = at, known_at, reach
+    prominence = high - max(low[at - reach : at].min(), low[at + 1 : known_at + 1].min())
+    row["prominence_atr"] = prominence / atr if atr > 0 else 0.0
+    if abs(high - before) <= equal_tolerance * atr:
         row["label"] = 3
     elif not np.isnan(before):
-        row["label"] = 1 if high[at] > before else 2
+        row["label"] = 1 if high > before else 2
 
 
 @compiled
@@ -98,25 +98,17 @@ def _find(bars: Bars, mirror: Bars, reach: int, equal_tolerance: float, rows: Ro
     highs, lows = bars.high, mirror.high
     for known_at in range(2 * reach, len(highs)):
         at = known_at - reach
-        tolerance = equal_tolerance * bars.atr[known_at]
         if _turns(highs, at, reach):
             row = rows[count]
-            _add(highs, bars.low, at, known_at, before_high, tolerance, row)
+            _add(bars, at, known_at, before_high, equal_tolerance, row)
             row["direction"], row["top"], row["bottom"] = -1, highs[at], highs[at]
             before_high = highs[at]
             count += 1
         if _turns(lows, at, reach):
             row = rows[count]
-            _add(lows, mirror.low, at, known_at, before_low, tolerance, row)
+            _add(mirror, at, known_at, before_low, equal_tolerance, row)
             row["direction"], row["top"], row["bottom"] = 1, -lows[at], -lows[at]
             row["label"] += 3 if row["label"] else 0
             before_low = lows[at]
             count += 1
     return count
-
-
-def newest_known(swings: Findings[Swing], direction: int, bars: Ints) -> Floats:
-    """Price of the newest swing high (direction -1) or low (1) known at each of `bars`; NaN where there is none."""
-    rows = swings.rows[swings.rows["direction"] == direction]
-    newest: Floats = np.append(np.nan, rows["top"])[np.searchsorted(rows["known_at"], bars, side="right")]
-    return newest

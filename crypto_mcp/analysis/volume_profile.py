@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crypto_mcp.analysis.kernels import compiled, plain
-from crypto_mcp.models.candles import Candles, Floats
+from crypto_mcp.models.candles import Candles, Floats, Ints
 
 ROWS, VALUE_AREA = 60, 0.70
 # Rows on either side that a node must stand out from.
@@ -45,27 +45,28 @@ def volume_profile(candles: Candles, rows: int = ROWS, value_area: float = VALUE
     """The profile of these bars in `rows` rows of one height; None where nothing was traded."""
     if not candles.volume.any():
         return None
-    bottom, top = float(candles.low.min()), float(candles.high.max())
-    edges = np.linspace(bottom, top, rows + 1) if top > bottom else np.array((bottom, top))
-    volume = _spread(plain(candles.high), plain(candles.low), plain(candles.volume), bottom, top, len(edges) - 1)
-    middles = (edges[:-1] + edges[1:]) / 2
-    first, last = _value_area(volume, value_area)
+    edges, volume = _spread(plain(candles.high), plain(candles.low), plain(candles.volume), rows)
+    poc, first, last = _value_area(volume, value_area)
     high_nodes, low_nodes = _nodes(volume)
+    middles = (edges[:-1] + edges[1:]) / 2
     return VolumeProfile(
         edges=edges,
         volume=volume,
-        poc=float(middles[np.argmax(volume)]),
+        poc=float(middles[poc]),
         value_area_high=float(edges[last + 1]),
         value_area_low=float(edges[first]),
-        high_volume_nodes=tuple(middles[high_nodes].tolist()),
-        low_volume_nodes=tuple(middles[low_nodes].tolist()),
+        high_volume_nodes=tuple(middles[high_nodes[np.argsort(-volume[high_nodes], kind="stable")]].tolist()),
+        low_volume_nodes=tuple(middles[low_nodes[np.argsort(volume[low_nodes], kind="stable")]].tolist()),
     )
 
 
 @compiled
-def _spread(high: Floats, low: Floats, volume: Floats, bottom: float, top: float, rows: int) -> Floats:
-    spread = np.zeros(rows)
+def _spread(high: Floats, low: Floats, volume: Floats, rows: int) -> tuple[Floats, Floats]:
+    bottom, top = low.min(), high.max()
+    rows = rows if top > bottom else 1
+    edges = np.linspace(bottom, top, rows + 1)
     scale = rows / (top - bottom) if top > bottom else 0.0
+    spread = np.zeros(rows)
     for bar in range(len(volume)):
         begin, end = (low[bar] - bottom) * scale, (high[bar] - bottom) * scale
         first, last = min(int(begin), rows - 1), min(int(end), rows - 1)
@@ -77,30 +78,36 @@ def _spread(high: Floats, low: Floats, volume: Floats, bottom: float, top: float
         spread[last] += density * (end - last)
         for row in range(first + 1, last):
             spread[row] += density
-    return spread
+    return edges, spread
 
 
-def _value_area(volume: Floats, share: float) -> tuple[int, int]:
-    first = last = int(np.argmax(volume))
-    held, wanted = float(volume[first]), share * float(volume.sum())
-    while held < wanted and (first > 0 or last < len(volume) - 1):
-        above, below = float(volume[last + 1 : last + 3].sum()), float(volume[max(0, first - 2) : first].sum())
-        if first == 0 or (above >= below and last < len(volume) - 1):
-            held, last = held + above, min(last + 2, len(volume) - 1)
+@compiled
+def _value_area(volume: Floats, share: float) -> tuple[int, int, int]:
+    """Rows of the point of control, and the first and last of the value area."""
+    poc, count = int(np.argmax(volume)), len(volume)
+    first = last = poc
+    held, wanted = volume[poc], share * volume.sum()
+    while held < wanted and (first > 0 or last < count - 1):
+        above, below = volume[last + 1 : last + 3].sum(), volume[max(0, first - 2) : first].sum()
+        if first == 0 or (above >= below and last < count - 1):
+            held, last = held + above, min(last + 2, count - 1)
         else:
             held, first = held + below, max(first - 2, 0)
-    return first, last
+    return poc, first, last
 
 
-def _nodes(volume: Floats) -> tuple[list[int], list[int]]:
-    if len(volume) < 2 * NODE_REACH + 1:
-        return [], []
-    windows = np.lib.stride_tricks.sliding_window_view(volume, 2 * NODE_REACH + 1)
-    middle, around = windows[:, NODE_REACH], np.delete(windows, NODE_REACH, axis=1)
+@compiled
+def _nodes(volume: Floats) -> tuple[Ints, Ints]:
+    high, low = [0 for _ in range(0)], [0 for _ in range(0)]
     mean = volume.mean()
-    high = NODE_REACH + np.flatnonzero((middle > around.max(1)) & (middle > mean))
-    low = NODE_REACH + np.flatnonzero((middle < around.min(1)) & (middle < mean / 2))
-    return (
-        high[np.argsort(-volume[high], kind="stable")].tolist(),
-        low[np.argsort(volume[low], kind="stable")].tolist(),
-    )
+    for row in range(NODE_REACH, len(volume) - NODE_REACH):
+        is_high, is_low = volume[row] > mean, volume[row] < mean / 2
+        for step in range(1, NODE_REACH + 1):
+            before, after = volume[row - step], volume[row + step]
+            is_high = is_high and volume[row] > max(before, after)
+            is_low = is_low and volume[row] < min(before, after)
+        if is_high:
+            high.append(row)
+        elif is_low:
+            low.append(row)
+    return np.array(high, dtype=np.int64), np.array(low, dtype=np.int64)

@@ -30,13 +30,13 @@ from matplotlib import pyplot as plt  # noqa: E402
 from crypto_mcp.analysis import odds  # noqa: E402
 from crypto_mcp.analysis.dealing_range import find_dealing_ranges  # noqa: E402
 from crypto_mcp.analysis.fair_value_gaps import find_fair_value_gaps  # noqa: E402
-from crypto_mcp.analysis.findings import Findings, Rows  # noqa: E402
+from crypto_mcp.analysis.findings import Rows  # noqa: E402
 from crypto_mcp.analysis.liquidity import find_liquidity, find_sweeps  # noqa: E402
 from crypto_mcp.analysis.market_structure import StructureSettings  # noqa: E402
 from crypto_mcp.analysis.measures import Measures, measure  # noqa: E402
 from crypto_mcp.analysis.order_blocks import find_order_blocks  # noqa: E402
 from crypto_mcp.analysis.resample import resample  # noqa: E402
-from crypto_mcp.analysis.structure import Break, find_breaks  # noqa: E402
+from crypto_mcp.analysis.structure import find_breaks, merged  # noqa: E402
 from crypto_mcp.analysis.swings import find_swings  # noqa: E402
 from crypto_mcp.models.candles import Candles, Floats, Ints  # noqa: E402
 
@@ -99,7 +99,7 @@ def gap_cases(measures: Measures, rows: Rows, horizon: int) -> Iterator[Cases]:
         bar = rows["known_at"] + age
         chosen = (filled > bar) & (bar + horizon < len(measures.candles))
         bar = bar[chosen]
-        figures = odds.gap_figures(measures, rows[chosen], bar)
+        figures = odds.gap_figures(measures.bars, measures.long_atr, rows[chosen], bar)
         yield cases_of(measures, figures, filled[chosen] <= bar + horizon, bar, group)
 
 
@@ -107,13 +107,15 @@ def swing_cases(measures: Measures, rows: Rows) -> Cases:
     """Swings; not passed even by a wick for 20 bars."""
     rows = rows[rows["known_at"] + STANDS_FOR < len(measures.candles)]
     true = first(rows["swept_at"], rows["broken_at"]) > rows["known_at"] + STANDS_FOR
-    return cases_of(measures, odds.swing_figures(measures, rows), true, rows["known_at"])
+    return cases_of(measures, odds.swing_figures(measures.bars, measures.long_atr, rows), true, rows["known_at"])
 
 
 def break_cases(measures: Measures, rows: Rows) -> Cases:
     """Breaks; no close back within 5 bars."""
     rows = rows[(rows["failed_at"] >= 0) | (rows["held_at"] >= 0)]
-    return cases_of(measures, odds.break_figures(measures, rows), rows["held_at"] >= 0, rows["at"])
+    return cases_of(
+        measures, odds.break_figures(measures.bars, measures.long_atr, rows), rows["held_at"] >= 0, rows["at"]
+    )
 
 
 def block_cases(measures: Measures, rows: Rows) -> Cases:
@@ -132,7 +134,9 @@ def block_cases(measures: Measures, rows: Rows) -> Cases:
             chosen.append(i)
             true.append(won_at < lost_at)
     rows = rows[chosen]
-    return cases_of(measures, odds.block_figures(measures, rows), np.array(true), rows["known_at"])
+    return cases_of(
+        measures, odds.block_figures(measures.bars, measures.long_atr, rows), np.array(true), rows["known_at"]
+    )
 
 
 def level_cases(measures: Measures, rows: Rows) -> Cases:
@@ -143,7 +147,7 @@ def level_cases(measures: Measures, rows: Rows) -> Cases:
     above = bars.high[window].max(1) > rows["top"]
     below = bars.low[window].min(1) < rows["bottom"]
     true = np.where(rows["direction"] < 0, above, below)
-    return cases_of(measures, odds.level_figures(measures, rows), true, rows["known_at"])
+    return cases_of(measures, odds.level_figures(measures.bars, measures.long_atr, rows), true, rows["known_at"])
 
 
 def sweep_cases(measures: Measures, rows: Rows) -> Cases:
@@ -160,7 +164,7 @@ def sweep_cases(measures: Measures, rows: Rows) -> Cases:
             chosen.append(i)
             true.append(bool(won.any()) and (not lost.any() or won.argmax() < lost.argmax()))
     rows = rows[chosen]
-    return cases_of(measures, odds.sweep_figures(measures, rows), np.array(true), rows["at"])
+    return cases_of(measures, odds.sweep_figures(measures.bars, measures.long_atr, rows), np.array(true), rows["at"])
 
 
 def collect(candles: Candles) -> tuple[dict[str, Cases], Rows]:
@@ -168,11 +172,9 @@ def collect(candles: Candles) -> tuple[dict[str, Cases], Rows]:
     s, m = StructureSettings(), measure(candles)
     swings = [find_swings(m, reach, s.equal_tolerance, s.max_age) for reach in (s.internal, s.external)]
     breaks = [find_breaks(m, found, s.break_by, s.fail_within) for found in swings]
-    merged = np.concatenate((breaks[1].rows, breaks[0].rows))
-    merged = merged[np.argsort(merged["known_at"], kind="stable")]
     blocks = find_order_blocks(
         m,
-        Findings(Break, merged),
+        merged(breaks[1], breaks[0]),
         find_dealing_ranges(m, swings[1]),
         impulse=s.impulse,
         min_displacement=s.min_displacement,
