@@ -156,7 +156,7 @@ def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
         response_model=envelope,
         responses={
             202: {"model": envelope, "description": "Accepted, not finished yet."},
-            **described(400, 409, 413, 415, 500, 504),
+            **described(400, 409, 410, 413, 415, 500, 504),
         },
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": body}}},
     )

@@ -17,8 +17,6 @@ from crypto_mcp.errors import CryptoMcpError
 from crypto_mcp.server.fleet import Fleet
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from crypto_mcp.catalogue import Catalogue
     from crypto_mcp.settings import ServerSettings, Settings
 
@@ -39,14 +37,20 @@ class CannotListen(CryptoMcpError):
 def run(settings: Settings, catalogue: Catalogue = CATALOGUE) -> None:
     """Serves until SIGTERM or SIGINT, then returns. `CannotListen` if the port is taken."""
     with listen(settings.server) as listening:
+        gc.disable()  # nothing that imports make is garbage
         from crypto_mcp.server.app import build_app  # after the port is known to be free: this is what takes time
+        from crypto_mcp.server.uvicorn_server import GracefulServer
 
         app = build_app(settings, catalogue)
+
+        def serve() -> None:
+            gc.enable()
+            GracefulServer(app, grace=GRACE).run(sockets=[listening])
+
         host, port = listening.getsockname()[:2]
         log.info("front end starts", address=f"http://{host}:{port}", processes=settings.server.workers)
-        gc.collect()
-        gc.freeze()  # what is shared with the children is left alone, so that it stays shared
-        Fleet(settings.server.workers, lambda: _serve(app, listening), grace=2 * GRACE).run()
+        gc.freeze()  # what the children share is left alone, so that it stays shared
+        Fleet(settings.server.workers, serve, grace=2 * GRACE).run()
     log.info("front end stopped")
 
 
@@ -65,9 +69,3 @@ def listen(settings: ServerSettings) -> socket.socket:
             hint="Stop what uses the port, or choose another with CRYPTO_MCP_SERVER__PORT (CRYPTO_MCP_SERVER__HOST).",
         ) from None
     return listening
-
-
-def _serve(app: FastAPI, listening: socket.socket) -> None:
-    from crypto_mcp.server.uvicorn_server import GracefulServer
-
-    GracefulServer(app, grace=GRACE).run(sockets=[listening])
