@@ -117,8 +117,11 @@ def _analysis_key(params: AnalyzeParams) -> str:
 
 
 def _until_next_bar(result: Analysis) -> float:
-    """An analysis is true until the next bar closes: its age then is one bar length."""
-    return result.timeframe.milliseconds / 1000 - result.data.age_seconds
+    """An analysis is true until the next bar closes, of any of the timeframes it looked at."""
+    main = result.timeframe.milliseconds / 1000
+    observed = result.data.last_bar.timestamp() + main + result.data.age_seconds
+    others = [view.timeframe.milliseconds / 1000 for view in result.confluence.views] if result.confluence else []
+    return min([main - result.data.age_seconds, *(length - observed % length for length in others)])
 
 
 KINDS: tuple[JobKind[Any, Any], ...] = (

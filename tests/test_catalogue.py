@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from pydantic import BaseModel
 
 from crypto_mcp.catalogue import CATALOGUE, LISTS, CacheRule, Catalogue, JobKind
 from crypto_mcp.errors import UnknownKind
+from crypto_mcp.models.analysis import Analysis, Confluence, Provenance, TimeframeView
+from crypto_mcp.models.timeframes import Timeframe
 from workers.handlers import load
 
 
@@ -65,3 +69,16 @@ def test_a_result_that_is_out_of_date_is_not_cached() -> None:
 def test_a_handler_that_is_no_coroutine_stops_the_worker_at_its_start() -> None:
     with pytest.raises(TypeError, match="no coroutine"):
         load(JobKind("bad", "analysis:queue", Nothing, Nothing, "json:dumps", "Bad", "Bad"))
+
+
+def test_an_analysis_is_cached_no_longer_than_until_the_next_bar_of_any_timeframe_closes() -> None:
+    """The main bar is ten minutes old of sixty; a compared 15m bar closes in five."""
+    good_for = CATALOGUE["analyze_crypto"].cache.good_for  # type: ignore[union-attr]
+    assert good_for is not None
+    hour = Timeframe.H1
+    data = Provenance.model_construct(last_bar=datetime(2026, 1, 1, 5, tzinfo=UTC), age_seconds=600.0)
+    alone = Analysis.model_construct(timeframe=hour, data=data, confluence=None)
+    assert good_for(alone) == 50 * 60
+    views = [TimeframeView.model_construct(timeframe=Timeframe.M15), TimeframeView.model_construct(timeframe=hour)]
+    compared = Analysis.model_construct(timeframe=hour, data=data, confluence=Confluence.model_construct(views=views))
+    assert good_for(compared) == 5 * 60

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
     from pydantic import BaseModel
 
@@ -28,3 +28,14 @@ def load(kind: JobKind[Any, Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
         return await handler(ctx["job"], params)
 
     return run
+
+
+def warm_up(kinds: Iterable[JobKind[Any, Any]]) -> None:
+    """Calls the `warm_up` of each module that has handlers of these kinds, where there is one.
+
+    It does what would otherwise make the first jobs wait, such as compiling kernels.
+    """
+    for name in sorted({kind.handler.partition(":")[0] for kind in kinds}):
+        prepare = getattr(import_module(name), "warm_up", None)
+        if prepare is not None:
+            prepare()

@@ -27,7 +27,7 @@ from crypto_mcp.jobs.connection import connect, database_number, refuse_eviction
 from crypto_mcp.jobs.desk import Desk
 from crypto_mcp.jobs.leases import Lease, return_orphans
 from crypto_mcp.jobs.scripting import Scripts, insist
-from workers.handlers import load
+from workers.handlers import load, warm_up
 from workers.intake import Intake
 from workers.room import Room
 from workers.runner import CachePlace, Interruption, Runner
@@ -71,9 +71,10 @@ class DeskWorker(Worker):
         self._numbers = itertools.count()
         self._beat_now = asyncio.Event()
         self._taking: asyncio.Task[Any] | None = None
+        self._kinds = catalogue.on(*self.lists)
         functions = [
             func(load(kind), name=kind.name, timeout=kind.timeout, max_tries=kind.max_tries, keep_result=0)
-            for kind in catalogue.on(*self.lists)
+            for kind in self._kinds
         ]
         super().__init__(
             functions=functions or [func(_no_kind, name="")],  # arq insists on one
@@ -105,7 +106,7 @@ class DeskWorker(Worker):
         """Runs until a signal ends it."""
         await insist(lambda: refuse_eviction(self._redis, allowed=self._settings.allow_eviction))
         await self._beat()
-        log.info("worker ready", worker=self.name, lists=self.lists, kinds=list(self.functions))
+        log.info("worker started", worker=self.name, lists=self.lists, kinds=list(self.functions))
         async with asyncio.TaskGroup() as group:
             self._taking = group.create_task(self._take_jobs(), name="intake")
             group.create_task(self._keep_alive(), name="heartbeat")
@@ -144,7 +145,9 @@ class DeskWorker(Worker):
             log.error("a job's task broke", exc_info=error)
 
     async def _take_jobs(self) -> None:
+        """Warms up, in a thread so that the heartbeat goes on, then takes jobs until cancelled."""
         with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.to_thread(warm_up, self._kinds)
             await asyncio.gather(*(intake.run(self._settings.block_for) for intake in self._intakes))
 
     async def _keep_alive(self) -> None:
