@@ -96,8 +96,7 @@ def find_liquidity(
     rows = blank(LiquidityLevel, len(swings) + 10 * (days + 2))
     until = np.empty(len(rows), dtype=np.int64)
     count = _find_pools(bars, swings.rows, rows, until, float(equal_tolerance), search, max_age)
-    for kind in _periods(step):
-        count += _find_extremes(bars, times, step, kind, rows[count:], until[count:])
+    count = _find_periods(bars, times, step, rows, until, count)
     order = np.argsort(rows["known_at"][:count], kind="stable")
     rows = begun(LiquidityLevel, rows[order])
     follow_levels(bars, measures.mirror, rows, until[order])
@@ -107,21 +106,14 @@ def find_liquidity(
 
 def find_sweeps(measures: Measures, levels: Findings[LiquidityLevel], swings: Findings[Swing]) -> Findings[Sweep]:
     """The sweeps of these levels and swings (of external structure), oldest first."""
-    rows = blank(Sweep, len(levels) + len(swings))
+    swept = np.count_nonzero(levels.rows["swept_at"] >= 0) + np.count_nonzero(swings.rows["swept_at"] >= 0)
+    rows = blank(Sweep, int(swept))
     count = _find_level_sweeps(levels.rows, rows)
-    count += _find_swing_sweeps(swings.rows, rows[count:])
-    rows = rows[np.argsort(rows["at"][:count], kind="stable")]
+    _find_swing_sweeps(swings.rows, rows[count:])
+    rows = rows[np.argsort(rows["at"], kind="stable")]
     _describe(measures.bars, rows)
     grade((rows["back_atr"], rows["volume_z"], rows["beyond_atr"]), HALVES, WEIGHTS, rows["strength"])
     return Findings(Sweep, rows)
-
-
-def _periods(step: int) -> list[int]:
-    """Codes of the kinds of period that bars of `step` milliseconds resolve."""
-    kinds = [ASIA, LONDON, NEW_YORK] if HOUR % step == 0 else []
-    kinds += [WHOLE_DAY] if step < DAY and DAY % step == 0 else []
-    kinds += [WEEK] if step < 7 * DAY and 7 * DAY % step == 0 else []
-    return kinds + ([MONTH] if DAY % step == 0 else [])
 
 
 @compiled
@@ -226,6 +218,17 @@ def _find_extremes(bars: Bars, times: Ints, step: int, kind: int, rows: Rows, un
 
 
 @compiled
+def _find_periods(bars: Bars, times: Ints, step: int, rows: Rows, until: Ints, count: int) -> int:
+    """High and low of each complete period of the kinds that bars of `step` milliseconds resolve."""
+    for kind in range(ASIA, MONTH + 1):
+        length = HOUR if kind <= NEW_YORK else 7 * DAY if kind == WEEK else DAY
+        # Bars must fill the period evenly; one as long as the period makes every bar's high and low a level.
+        if length % step == 0 and (step < length or kind <= NEW_YORK or kind == MONTH):
+            count += _find_extremes(bars, times, step, kind, rows[count:], until[count:])
+    return count
+
+
+@compiled
 def _tell_replaced(rows: Rows, max_age: int) -> None:
     """Where a level did not grow old, what ended it was the one that replaced it."""
     for row in rows:
@@ -248,7 +251,7 @@ def _find_level_sweeps(levels: Rows, rows: Rows) -> int:
 
 
 @compiled
-def _find_swing_sweeps(swings: Rows, rows: Rows) -> int:
+def _find_swing_sweeps(swings: Rows, rows: Rows) -> None:
     count = 0
     for swing in swings:
         if swing["swept_at"] >= 0:
@@ -256,7 +259,6 @@ def _find_swing_sweeps(swings: Rows, rows: Rows) -> int:
             row["at"], row["direction"], row["kind"] = swing["swept_at"], swing["direction"], SWING
             row["level"], row["level_at"] = swing["top"], swing["at"]
             count += 1
-    return count
 
 
 @compiled

@@ -153,6 +153,15 @@ def find_structure(candles: Candles, settings: StructureSettings | None = None) 
     return structure
 
 
+def prepare() -> None:
+    """Compile every kernel, or load it from disk: for the start of a process, not for its first request."""
+    bars = np.linspace(1.0, 2.0, 64)
+    found = find_structure(Candles(np.arange(64), bars, bars + 0.1, bars - 0.1, bars, bars, step=1))
+    found.fill_odds()
+    for zones in (found.order_blocks, found.fair_value_gaps):
+        in_zones(zones, bars)
+
+
 def in_zones(
     zones: Findings[OrderBlock] | Findings[FairValueGap], close: Floats, kind: ZoneType | None = None
 ) -> Bools:
@@ -166,21 +175,21 @@ def in_zones(
 
 
 def _vwap(bars: Candles, swings: Findings[Swing], side: int) -> AnchoredVwap | None:
-    at = swings.rows["at"][swings.rows["direction"] == side]
-    return anchored_vwap(bars, int(at[-1])) if len(at) else None
+    newest = np.flatnonzero(swings.rows["direction"] == side)
+    return anchored_vwap(bars, int(swings.rows["at"][newest[-1]])) if len(newest) else None
 
 
 def _rate(found: Structure) -> None:
     """Fill in confidence, 0 to 100, and the fill probabilities."""
     bars, usual, models = found.measures.bars, found.measures.long_atr, odds.models()
     for swings in (found.internal_swings.rows, found.external_swings.rows):
-        swings["confidence"] = 100 * models["swing_stands"].chances(odds.swing_figures(bars, usual, swings))
+        models["swing_stands"].rate(odds.swing_figures(bars, usual, swings), swings)
     for breaks in (found.internal_breaks.rows, found.external_breaks.rows):
-        breaks["confidence"] = 100 * models["break_holds"].chances(odds.break_figures(bars, usual, breaks))
+        models["break_holds"].rate(odds.break_figures(bars, usual, breaks), breaks)
     blocks, levels, sweeps = found.order_blocks.rows, found.liquidity.rows, found.sweeps.rows
-    blocks["confidence"] = 100 * models["block_holds"].chances(odds.block_figures(bars, usual, blocks))
-    levels["confidence"] = 100 * models["level_reached"].chances(odds.level_figures(bars, usual, levels))
-    sweeps["confidence"] = 100 * models["sweep_turns"].chances(odds.sweep_figures(bars, usual, sweeps))
+    models["block_holds"].rate(odds.block_figures(bars, usual, blocks), blocks)
+    models["level_reached"].rate(odds.level_figures(bars, usual, levels), levels)
+    models["sweep_turns"].rate(odds.sweep_figures(bars, usual, sweeps), sweeps)
     gaps = found.fair_value_gaps.rows
     fills = _fill_odds(found.measures, gaps, gaps["known_at"])
     gaps["fill_10"], gaps["fill_50"], gaps["fill_200"] = fills

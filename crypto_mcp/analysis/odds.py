@@ -65,8 +65,13 @@ class Model:
 
     def chances(self, figures: Floats) -> Floats:
         """Chance, 0 to 1, for each row of `figures`, whose columns are those of `FIGURES`."""
-        chances: Floats = weighted(figures, self.columns, self.halves, self.weights)
+        chances = np.empty(len(figures))
+        weigh(figures, self.columns, self.halves, self.weights, 1.0, chances)
         return chances
+
+    def rate(self, figures: Floats, rows: Rows) -> None:
+        """Write 100 times the chances to the confidence of `rows`."""
+        weigh(figures, self.columns, self.halves, self.weights, 100.0, rows["confidence"])
 
 
 @cache
@@ -77,9 +82,8 @@ def models() -> dict[Event, Model]:
 
 
 @compiled
-def weighted(figures: Floats, columns: Ints, halves: Floats, weights: Floats) -> Floats:
-    """1 / (1 + exp(-(w0 + sum of w_i x_i / (x_i + half_i)))), summed in one order whatever the number of rows."""
-    chances = np.empty(len(figures))
+def weigh(figures: Floats, columns: Ints, halves: Floats, weights: Floats, scale: float, chances: Floats) -> None:
+    """scale / (1 + exp(-(w0 + sum of w_i x_i / (x_i + half_i)))), summed in one order whatever the number of rows."""
     for row in range(len(figures)):
         logit = weights[0]
         for i in range(len(columns)):
@@ -87,8 +91,7 @@ def weighted(figures: Floats, columns: Ints, halves: Floats, weights: Floats) ->
             if halves[i] > 0:
                 x = x / (x + halves[i]) if x > 0 else 0.0
             logit += weights[i + 1] * x
-        chances[row] = 1 / (1 + math.exp(-logit))
-    return chances
+        chances[row] = scale / (1 + math.exp(-logit))
 
 
 @compiled

@@ -40,21 +40,22 @@ class AnchoredVwap:
 
 def anchored_vwap(candles: Candles, anchor: int) -> AnchoredVwap:
     """VWAP from the bar `anchor` on. It is a fair reading only if the anchor was chosen by what was known by then."""
-    price = (candles.high + candles.low + candles.close) / 3
-    vwap, deviation = _average(price, plain(candles.volume), anchor)
+    prices = plain(candles.high), plain(candles.low), plain(candles.close)
+    vwap, deviation = _average(*prices, plain(candles.volume), anchor)
     return AnchoredVwap(anchor, vwap, deviation)
 
 
 @compiled
-def _average(price: Floats, volume: Floats, anchor: int) -> tuple[Floats, Floats]:
-    vwap, deviation = np.full(len(price), np.nan), np.full(len(price), np.nan)
+def _average(high: Floats, low: Floats, close: Floats, volume: Floats, anchor: int) -> tuple[Floats, Floats]:
+    vwap, deviation = np.full(len(close), np.nan), np.full(len(close), np.nan)
     total, mean, spread = 0.0, 0.0, 0.0  # weighted incremental variance (West 1979)
-    for bar in range(anchor, len(price)):
+    for bar in range(anchor, len(close)):
         if volume[bar] > 0:
+            price = (high[bar] + low[bar] + close[bar]) / 3
             total += volume[bar]
             before = mean
-            mean += (price[bar] - mean) * (volume[bar] / total)
-            spread += volume[bar] * (price[bar] - before) * (price[bar] - mean)
+            mean += (price - mean) * (volume[bar] / total)
+            spread += volume[bar] * (price - before) * (price - mean)
         if total > 0:
             vwap[bar], deviation[bar] = mean, np.sqrt(max(spread, 0.0) / total)
     return vwap, deviation

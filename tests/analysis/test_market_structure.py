@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields
 
 import numpy as np
@@ -10,7 +11,7 @@ from nasty import NASTY, scaled
 from walks import random_walk
 
 from crypto_mcp.analysis.findings import Findings
-from crypto_mcp.analysis.market_structure import Structure, StructureSettings, find_structure
+from crypto_mcp.analysis.market_structure import Structure, StructureSettings, find_structure, in_zones, prepare
 from crypto_mcp.models.candles import Candles
 
 
@@ -61,6 +62,19 @@ def test_read_only_and_strided_columns_give_the_same() -> None:
     table.flags.writeable = False
     other = Candles(candles.open_time, *(table[:, i] for i in range(5)), step=candles.step)
     assert findings(find_structure(other)) == findings(find_structure(candles))
+
+
+def test_after_preparing_no_request_waits_for_a_compiler() -> None:
+    prepare()
+    ours = [module for name, module in sys.modules.items() if name.startswith("crypto_mcp.analysis")]
+    kernels = {kernel for module in ours for kernel in vars(module).values() if hasattr(kernel, "signatures")}
+    before = {kernel: list(kernel.signatures) for kernel in kernels}
+    assert len(before) > 20
+    for candles in (random_walk(300, seed=4), NASTY["holes"], NASTY["1e-8"]):
+        found = find_structure(candles, StructureSettings(internal=2, min_gap=0, min_displacement=2, break_by="wick"))
+        found.fill_odds()
+        in_zones(found.order_blocks, candles.close, "supply")
+    assert {kernel: list(kernel.signatures) for kernel in kernels} == before
 
 
 def test_settings_reach_the_definitions() -> None:
