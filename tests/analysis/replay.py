@@ -19,13 +19,16 @@ from smartmoneyconcepts.smc import smc
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent), str(ROOT / "tests" / "calibration")]
 
-from smc_frames import frame  # noqa: E402 - found by the lines above
+from candle_files import DIRECTORY, recorded  # noqa: E402 - found by the lines above
+from smc_frames import frame  # noqa: E402
 
 from crypto_mcp.analysis.findings import Findings  # noqa: E402
 from crypto_mcp.analysis.market_structure import StructureSettings, find_structure  # noqa: E402
 from crypto_mcp.models.candles import Candles, Floats  # noqa: E402
 
 SWING, PREFIXES = 5, 60
+__all__ = ["DIRECTORY", "ours", "recorded", "rewritten", "theirs"]
+
 OURS = ("internal_swings", "internal_breaks", "external_breaks", "order_blocks", "fair_value_gaps")
 
 
@@ -68,8 +71,6 @@ def rewritten(candles: Candles, readings: Callable[[Candles], dict[str, Floats]]
 
 
 def main() -> None:
-    from candle_files import recorded
-
     for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
         candles = recorded(symbol)[-1000:]
         for settled in (0, SWING):
