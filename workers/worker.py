@@ -190,7 +190,7 @@ class DeskWorker(Worker):
         while True:
             until_next = self._settings.look_every
             try:
-                orphans = await return_orphans(self._redis, self._scripts, self._settings)
+                orphans = await return_orphans(self._redis, self._scripts, self._settings, but=self.name)
             except StoreUnavailable:
                 orphans, until_next = {}, max(until_next, self._settings.restart_grace)
             for dead, jobs in orphans.items():

@@ -84,9 +84,12 @@ async def known_workers(redis: Redis) -> dict[str, dict[str, object] | None]:
     return {name.decode(): None if info is None else orjson.loads(info) for name, info in pairs}
 
 
-async def return_orphans(redis: Redis, scripts: Scripts, settings: QueueSettings) -> dict[str, int]:
-    """Returns what workers without a heartbeat held to its lists; how many jobs by worker."""
-    dead = [name for name, info in (await known_workers(redis)).items() if info is None]
+async def return_orphans(redis: Redis, scripts: Scripts, settings: QueueSettings, *, but: str = "") -> dict[str, int]:
+    """Returns what workers without a heartbeat held to its lists; how many jobs by worker.
+
+    `but` is the worker that asks: it lives, even if its heartbeat ran out while Redis was out of reach.
+    """
+    dead = [name for name, info in (await known_workers(redis)).items() if info is None and name != but]
     if not dead:
         return {}
     rescued = await scripts.run(

@@ -89,6 +89,8 @@ class Chaos:
             "CRYPTO_MCP_REDIS__CACHE_URL": settings.redis.cache_url.get_secret_value(),
             "CRYPTO_MCP_REDIS__QUEUE_URL": settings.redis.queue_url.get_secret_value(),
             "CRYPTO_MCP_QUEUE__MAX_JOBS": str(self.options.concurrency),
+            "CRYPTO_MCP_QUEUE__HEARTBEAT_TTL": str(self.options.heartbeat),
+            "CRYPTO_MCP_QUEUE__HEARTBEAT_EVERY": str(self.options.heartbeat / 3),
             "CRYPTO_MCP_LOG__LEVEL": "WARNING",
         }
         return subprocess.Popen([sys.executable, "-m", "tests.chaos.worker"], env=environment, stderr=self.log)
@@ -130,7 +132,7 @@ class Chaos:
             self.stops += 1
             with contextlib.suppress(ProcessLookupError):
                 os.kill(worker.pid, signal.SIGSTOP)
-                await asyncio.sleep(self.chance.uniform(3, 15))
+                await asyncio.sleep(self.chance.uniform(0.5, 2.5) * self.options.heartbeat)
                 os.kill(worker.pid, signal.SIGCONT)
 
     async def cut(self) -> None:
@@ -195,6 +197,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=4, help="jobs a worker runs at once")
     parser.add_argument("--longest", type=int, default=50, help="longest a job works, milliseconds")
     parser.add_argument("--kill-every", type=float, default=1.0, help="seconds between two SIGKILLs")
+    parser.add_argument("--heartbeat", type=float, default=6.0, help="seconds a worker's heartbeat lasts")
     parser.add_argument("--restarts", type=int, default=2, help="restarts of Redis")
     parser.add_argument("--restart-every", type=float, default=15.0, help="seconds between them, about")
     parser.add_argument("--fsync", choices=("always", "everysec"), default="always", help="Redis appendfsync")
