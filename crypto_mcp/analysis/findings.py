@@ -18,13 +18,12 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto_mcp.models.candles import Floats, Ints
+from crypto_mcp.models.candles import Ints
 
 Direction = Literal["bullish", "bearish"]
 Rows = NDArray[np.void]
 Bools = NDArray[np.bool_]
 
-BULLISH, BEARISH = 1, -1
 NEVER = -1
 
 
@@ -46,7 +45,8 @@ class Finding:
         direction: the way it points for price.
         top, bottom: price bounds, equal for a level.
         strength: how pronounced it is, 0 to 100, by the formula in docs/analysis.md.
-        confidence: how often what the kind stands for came true in past markets, 0 to 100 percent.
+        confidence: how often what the kind stands for came true in past markets, 0 to 100 percent; 0 until
+            `find_structure` has rated it.
         changes: later states with their bars, oldest first.
     """
 
@@ -78,7 +78,7 @@ class Finding:
 
 F = TypeVar("F", bound=Finding)
 
-_DIRECTIONS = {BULLISH: "bullish", BEARISH: "bearish"}
+_DIRECTIONS = {1: "bullish", -1: "bearish"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,16 +190,6 @@ class Findings(Sequence[F], Generic[F]):
         for state in self.kind.ENDS:
             over |= self.rows[f"{state}_at"] != NEVER
         return self.where(~over)
-
-    def floats(self, column: str) -> Floats:
-        """A column of prices or figures."""
-        values: Floats = self.rows[column]
-        return values
-
-    def ints(self, column: str) -> Ints:
-        """A column of bars or codes."""
-        values: Ints = self.rows[column]
-        return values
 
 
 def _read(kind: type[F], row: tuple[Any, ...]) -> F:

@@ -93,7 +93,8 @@ def find_liquidity(
     """
     bars, times, step = measures.bars, plain(measures.candles.open_time), measures.candles.step
     days = int(times[-1] - times[0]) // DAY if len(times) else 0
-    rows = blank(LiquidityLevel, len(swings) + 10 * (days + 2))
+    # Two rows for each day and session, and the few weeks and months; kernels do not check bounds.
+    rows = blank(LiquidityLevel, len(swings) + 10 * (days + 3))
     until = np.empty(len(rows), dtype=np.int64)
     count = _find_pools(bars, swings.rows, rows, until, float(equal_tolerance), search, max_age)
     count = _find_periods(bars, times, step, rows, until, count)

@@ -18,6 +18,7 @@ from crypto_mcp.analysis.structure import Break, BreakBy, find_breaks, merged, t
 from crypto_mcp.analysis.swings import Swing, find_swings
 from crypto_mcp.analysis.volume_flow import AnchoredVwap, anchored_vwap, approximate_cvd
 from crypto_mcp.analysis.volume_profile import VolumeProfile, volume_profile
+from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.models.candles import Candles, Floats, Ints
 
 
@@ -52,6 +53,11 @@ class StructureSettings:
     profile_bars: int = 500
     profile_rows: int = 60
     value_area: float = 0.70
+
+    def __post_init__(self) -> None:
+        for name in ("internal", "external", "impulse", "max_age", "profile_bars", "profile_rows"):
+            if getattr(self, name) < 1:
+                raise InvalidRequest(f"{name} must be at least 1, not {getattr(self, name)}", hint="Give a larger one.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -43,7 +43,7 @@ class OrderBlock(Finding):
         volume_share: volume of the candle as part of all from the candle to the break, 0 to 1.
         rejection: wick on the far side as part of the candle's range, 0 to 1.
         reaction_atr: from the extreme of the first test to its close, in ATR; None before the first test.
-        role: once broken: `breaker` if price had taken the last external swing beyond the zone in between,
+        role: once broken: `breaker` if price had passed the end of the candle's dealing range in between,
             `mitigation` if it had failed to; empty before.
 
     States: `tested` (price came back into it), `mitigated` (to its middle), `broken` (close beyond its far side; from

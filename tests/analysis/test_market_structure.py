@@ -12,6 +12,7 @@ from walks import random_walk
 
 from crypto_mcp.analysis.findings import Findings
 from crypto_mcp.analysis.market_structure import Structure, StructureSettings, find_structure, in_zones, prepare
+from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.models.candles import Candles
 
 
@@ -88,6 +89,12 @@ def test_settings_reach_the_definitions() -> None:
     assert len(wicks.internal_breaks) > len(base.internal_breaks)
     assert len(find_structure(candles, StructureSettings(equal_tolerance=1.0)).liquidity) > len(base.liquidity)
     assert find_structure(candles, StructureSettings(profile_rows=10)).profile.volume.shape == (10,)
+
+
+@pytest.mark.parametrize("name", ["internal", "external", "impulse", "max_age", "profile_bars", "profile_rows"])
+def test_settings_that_no_definition_allows_are_refused(name: str) -> None:
+    with pytest.raises(InvalidRequest, match=name):
+        StructureSettings(**{name: 0})
 
 
 def test_order_blocks_come_from_both_scales_and_one_candle_makes_one() -> None:
