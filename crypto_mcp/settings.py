@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     ByteSize,
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     SecretStr,
@@ -118,6 +120,13 @@ class SandboxSettings(Group):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: Port = Field(8081, ge=0, le=65535, description="HTTP port.")
+    opened: AwareDatetime | None = Field(
+        None,
+        description="When the recorded year of prices ends, in the sandbox's time; unset: the hour in which it starts. "
+        "The same value makes the same bars after a restart.",
+    )
+    seed: NonNegativeInt = Field(1, description="Of the generated symbols.")
+    weight_limit: PositiveInt = Field(6000, description="Request weight an address may use in a clock minute.")
 
 
 class LocalSettings(Group):

@@ -85,12 +85,14 @@ def env_example() -> str:
 
 
 def _text(value: Any) -> str:
-    """As it would stand in the environment, a password in a URL replaced."""
+    """As it would stand in the environment, a password in a URL replaced; nothing where it is not set."""
     import json
     from urllib.parse import urlsplit
 
     from pydantic import SecretStr
 
+    if value is None:
+        return ""
     if isinstance(value, SecretStr):
         address = value.get_secret_value()
         password = urlsplit(address).password

@@ -12,10 +12,16 @@ from crypto_mcp.settings import Settings, get_settings
 def run(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT."""
     configure(settings.log)
+    at = settings.sandbox
     uvicorn.run(
-        create_app(), host=settings.sandbox.host, port=settings.sandbox.port, log_config=None, access_log=False,
-        server_header=False, timeout_graceful_shutdown=2,
-    )  # fmt: skip
+        create_app(at),
+        host=at.host,
+        port=at.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
 
 
 if __name__ == "__main__":

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from crypto_mcp.sandbox.hours import CLOSE, HIGH, LOW, OPEN, VOLUME
-from crypto_mcp.sandbox.wire import WEIGHT_LIMIT
+from crypto_mcp.sandbox.wire import DAY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from crypto_mcp.sandbox.exchange import BarTable, Symbol
+    from crypto_mcp.sandbox.hours import Bars
 
-_TRADE_SIZE = 25
-"""Steps of volume counted as one trade, for the count of trades a bar reports."""
+_TRADE_SIZE = 500
+"""Quote volume counted as one trade, for the count of trades a bar reports."""
 
 
 def number(value: float) -> str:
@@ -23,66 +25,94 @@ def number(value: float) -> str:
 
 def klines(symbol: Symbol, table: BarTable, step: int) -> list[list[Any]]:
     """Rows of twelve: open time, OHLC, volume, close time, quote volume, trades, taker's volumes, unused."""
+    tick = symbol.tick
     rows = []
     for time, (o, h, low, c, v) in zip(table.open_time.tolist(), table.bars.tolist(), strict=True):
         base = v * symbol.step
-        quote = base * (o + h + low + c) / 4 * symbol.tick
+        quote = base * (o + h + low + c) / 4 * tick
         rows.append(
             [
                 time,
-                *(number(p * symbol.tick) for p in (o, h, low, c)),
-                number(base),
+                f"{o * tick:.8f}",
+                f"{h * tick:.8f}",
+                f"{low * tick:.8f}",
+                f"{c * tick:.8f}",
+                f"{base:.8f}",
                 time + step - 1,
-                number(quote),
-                v // _TRADE_SIZE,
-                number(base / 2),
-                number(quote / 2),
+                f"{quote:.8f}",
+                _trades(quote),
+                f"{base / 2:.8f}",
+                f"{quote / 2:.8f}",
                 "0",
             ]
         )
     return rows
 
 
-def ticker(symbol: Symbol, day: BarTable, now: int) -> dict[str, Any]:
-    """A FULL `ticker/24hr` of the last day's hours."""
-    bars = day.bars
-    first, last = bars[0, OPEN] * symbol.tick, bars[-1, CLOSE] * symbol.tick
-    base = bars[:, VOLUME] * symbol.step
-    quote = float((base * bars[:, [OPEN, HIGH, LOW, CLOSE]].mean(axis=1)).sum()) * symbol.tick
+def ticker(symbol: Symbol, day: Bars, now: int, *, mini: bool = False) -> dict[str, Any]:
+    """A FULL or MINI `ticker/24hr` of the bars of the last day."""
+    base = day[:, VOLUME] * symbol.step
     volume = float(base.sum())
-    trades = int(bars[:, VOLUME].sum()) // _TRADE_SIZE
-    return {
+    quote = float(base @ day[:, [OPEN, HIGH, LOW, CLOSE]].mean(axis=1)) * symbol.tick
+    trades = _trades(quote)
+    open_, last = day[0, OPEN] * symbol.tick, day[-1, CLOSE] * symbol.tick
+    short = {
         "symbol": symbol.name,
-        "priceChange": number(last - first),
-        "priceChangePercent": f"{(last / first - 1) * 100:.3f}",
-        "weightedAvgPrice": number(quote / volume if volume else last),
-        "prevClosePrice": number(first),
+        "openPrice": number(open_),
+        "highPrice": number(day[:, HIGH].max() * symbol.tick),
+        "lowPrice": number(day[:, LOW].min() * symbol.tick),
         "lastPrice": number(last),
-        "lastQty": number(symbol.step),
-        "bidPrice": number(last - symbol.tick),
-        "bidQty": number(100 * symbol.step),
-        "askPrice": number(last + symbol.tick),
-        "askQty": number(100 * symbol.step),
-        "openPrice": number(first),
-        "highPrice": number(bars[:, HIGH].max() * symbol.tick),
-        "lowPrice": number(bars[:, LOW].min() * symbol.tick),
         "volume": number(volume),
         "quoteVolume": number(quote),
-        "openTime": now - 86_400_000,
+        "openTime": now - DAY,
         "closeTime": now,
         "firstId": 0 if trades else -1,
         "lastId": trades - 1,
         "count": trades,
     }
+    if mini:
+        return short
+    return short | {
+        "priceChange": number(last - open_),
+        "priceChangePercent": f"{(last / open_ - 1) * 100:.3f}",
+        "weightedAvgPrice": number(quote / volume if volume else last),
+        "prevClosePrice": number(open_),
+        "lastQty": number(symbol.step),
+        **_best_offers(symbol, last),
+    }
 
 
-def exchange_info(symbols: Iterable[Symbol], now: int) -> dict[str, Any]:
+def last_price(symbol: Symbol, day: Bars) -> dict[str, Any]:
+    """`ticker/price`."""
+    return {"symbol": symbol.name, "price": number(day[-1, CLOSE] * symbol.tick)}
+
+
+def book_ticker(symbol: Symbol, day: Bars) -> dict[str, Any]:
+    """`ticker/bookTicker`: offers a tick around the last price."""
+    return {"symbol": symbol.name, **_best_offers(symbol, day[-1, CLOSE] * symbol.tick)}
+
+
+def _best_offers(symbol: Symbol, last: float) -> dict[str, str]:
+    quantity = number(100 * symbol.step)
+    return {
+        "bidPrice": number(last - symbol.tick),
+        "bidQty": quantity,
+        "askPrice": number(last + symbol.tick),
+        "askQty": quantity,
+    }
+
+
+def _trades(quote: float) -> int:
+    return math.ceil(quote / _TRADE_SIZE)
+
+
+def exchange_info(symbols: Iterable[Symbol], now: int, weight_limit: int) -> dict[str, Any]:
     """Limits and symbols with their filters."""
     return {
         "timezone": "UTC",
         "serverTime": now,
         "rateLimits": [
-            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": WEIGHT_LIMIT},
+            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight_limit},
             {"rateLimitType": "RAW_REQUESTS", "interval": "MINUTE", "intervalNum": 5, "limit": 300_000},
         ],
         "exchangeFilters": [],
@@ -106,9 +136,12 @@ def _listing(symbol: Symbol) -> dict[str, Any]:
         "icebergAllowed": True,
         "ocoAllowed": True,
         "otoAllowed": True,
+        "opoAllowed": True,
         "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": True,
         "cancelReplaceAllowed": True,
+        "amendAllowed": True,
+        "pegInstructionsAllowed": False,
         "isSpotTradingAllowed": symbol.status == "TRADING",
         "isMarginTradingAllowed": False,
         "filters": [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from dataclasses import dataclass
 from importlib.resources import files
@@ -12,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from crypto_mcp.sandbox.hours import CLOSE, HIGH, LOW, OPEN, VOLUME, Bars, Generated, HourlyBars, Recorded
-from crypto_mcp.sandbox.minutes import minutes_of
+from crypto_mcp.sandbox.minutes import begun, minutes_of
 from crypto_mcp.sandbox.wire import DAY, HOUR, INTERVALS, MINUTE, MONDAY
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ RECORDED = {"BTCUSDT": (0.1, 0.001), "ETHUSDT": (0.01, 0.001), "SOLUSDT": (0.001
 """Tick and step of the recorded symbols, as the recorded market had them."""
 
 GENERATED = 400
-_HALTED_EVERY = 200
-_HALTED_FOR = 7 * DAY
+_QUIET_EVERY, _HALTED_EVERY = 50, 200
+HALTED_AT = 1_780_272_000_000
+"""2026-06-01 00:00 UTC: since then two generated symbols are halted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +50,13 @@ class BarTable:
     bars: Bars
 
 
+_NONE = BarTable(np.empty(0, dtype=np.int64), np.empty((0, 5), dtype=np.int64))
+
+
 class Exchange:
     """All symbols. Recorded bars end at the hour `last_hour`, in hours since the epoch."""
 
     def __init__(self, last_hour: int, seed: int = 1, generated: int = GENERATED) -> None:
-        self._opened = (last_hour + 1) * HOUR
         self.symbols = {s.name: s for s in (*_recorded(last_hour), *_generated(seed, generated))}
 
     def candles(
@@ -60,62 +64,79 @@ class Exchange:
     ) -> BarTable:
         """Bars by the exchange's rules: from `start` the oldest, else the newest up to `end`; at most `limit`.
 
-        The bar in progress at `now` is the last there is; it holds the minutes begun so far. A halted symbol's bars end
-        a week before the sandbox opened.
+        The bar in progress at `now` is the last there is; it holds what has happened so far.
         """
         if symbol.status != "TRADING":
-            now = min(now, self._opened - _HALTED_FOR)
+            now = min(now, HALTED_AT - 1)
         step, origin = INTERVALS[interval], MONDAY if interval == "1w" else 0
-        newest = (min(now, end) if end is not None else now) - origin
-        newest = newest // step * step + origin
-        oldest = symbol.hours.begins * HOUR
-        if start is not None:
-            first = max(-(-(start - origin) // step) * step + origin, oldest)
-            newest = min(newest, first + (limit - 1) * step)
+        newest = _floor(min(now, end) if end is not None else now, step, origin)
+        oldest = _floor(symbol.hours.begins * HOUR, step, origin)
+        if start is None:
+            first = max(newest - (limit - 1) * step, oldest)
         else:
-            first = max(newest - (limit - 1) * step, (oldest - origin) // step * step + origin)
+            first = max(_floor(start + step - 1, step, origin), oldest)
+            newest = min(newest, first + (limit - 1) * step)
         if newest < first:
-            return BarTable(np.empty(0, dtype=np.int64), np.empty((0, 5), dtype=np.int64))
-        until = min(newest + step, now // MINUTE * MINUTE + MINUTE)
-        times, bars = _minutes(symbol, first, until) if step < HOUR else _hours(symbol, first, until)
-        return _aggregate(times, bars, step, origin)
+            return _NONE
+        read = _minutes if step < HOUR else _hours
+        return _aggregate(read(symbol, first, min(newest + step, now + 1), now), step, origin)
 
-    def day(self, symbol: Symbol, now: int) -> BarTable:
-        """The last 24 hours up to this minute, by hours."""
-        until = now // MINUTE * MINUTE + MINUTE
-        times, bars = _hours(symbol, until - 24 * HOUR, until)
-        return BarTable(times, bars)
+    def day(self, symbol: Symbol, now: int) -> Bars:
+        """The bars that make up the last 24 hours to the minute; one without trades if the symbol is halted."""
+        if symbol.status != "TRADING":
+            last = self.last(symbol, now)[-1, CLOSE]
+            return np.array([[last, last, last, last, 0]])
+        first = now - DAY
+        whole = _floor(first + HOUR - 1, HOUR, 0)
+        return np.concatenate([_minutes(symbol, first, whole, now).bars, _hours(symbol, whole, now + 1, now).bars])
 
-
-def _hours(symbol: Symbol, first: int, until: int) -> tuple[NDArray[np.int64], Bars]:
-    """Hourly bars that begin from `first` on; of the hour in progress the minutes begun before `until`."""
-    first_hour = max(-(-first // HOUR), symbol.hours.begins)
-    bars = symbol.hours.read(first_hour, (until - 1) // HOUR)
-    times = (first_hour + np.arange(len(bars))) * HOUR
-    if until % HOUR and len(bars):
-        part = _inside(symbol, int(times[-1]), bars[-1])[: until % HOUR // MINUTE]
-        bars = np.concatenate([bars[:-1], _reduce(part, np.zeros(1, dtype=np.int64))])
-    return times, bars
+    def last(self, symbol: Symbol, now: int) -> Bars:
+        """The hour in progress, or the last before the symbol was halted."""
+        return self.candles(symbol, "1h", now, start=None, end=None, limit=1).bars
 
 
-def _minutes(symbol: Symbol, first: int, until: int) -> tuple[NDArray[np.int64], Bars]:
+def _floor(time: int, step: int, origin: int) -> int:
+    return (time - origin) // step * step + origin
+
+
+def _hours(symbol: Symbol, first: int, until: int, now: int) -> BarTable:
+    """Hourly bars that begin from `first` on and before `until`; the one in progress as far as it is."""
+    first_hour, last_hour = max(-(-first // HOUR), symbol.hours.begins), (until - 1) // HOUR
+    bars = symbol.hours.read(first_hour, last_hour)
+    if last_hour == now // HOUR and len(bars):
+        so_far = _reduce(_inside(symbol, last_hour, bars[-1], now), np.zeros(1, dtype=np.int64))
+        bars = np.concatenate([bars[:-1], so_far])
+    return BarTable((first_hour + np.arange(len(bars))) * HOUR, bars)
+
+
+def _minutes(symbol: Symbol, first: int, until: int, now: int) -> BarTable:
+    """Minutes that begin from `first` on and before `until`; the one in progress as far as it is."""
     first_hour = max(first // HOUR, symbol.hours.begins)
     hours = symbol.hours.read(first_hour, (until - 1) // HOUR)
-    bars = np.concatenate([_inside(symbol, (first_hour + i) * HOUR, hour) for i, hour in enumerate(hours)])
+    if not len(hours):
+        return _NONE
+    bars = np.concatenate([_inside(symbol, first_hour + i, hour, now) for i, hour in enumerate(hours)])
     times = first_hour * HOUR + np.arange(len(bars)) * MINUTE
-    inside = (times >= first) & (times < until)
-    return times[inside], bars[inside]
+    asked = (times >= first) & (times < until)
+    return BarTable(times[asked], bars[asked])
 
 
-def _inside(symbol: Symbol, time: int, bar: NDArray[np.int64]) -> Bars:
+def _inside(symbol: Symbol, hour: int, bar: NDArray[np.int64], now: int) -> Bars:
+    """The minutes of an hour that have begun at `now`."""
     o, h, l, c, v = bar.tolist()  # noqa: E741 - the field's letters
-    return minutes_of((o, h, l, c, v), (zlib.crc32(symbol.name.encode()), time // HOUR))
+    minutes = minutes_of((o, h, l, c, v), (zlib.crc32(symbol.name.encode()), hour))
+    if hour != now // HOUR:
+        return minutes
+    current = now % HOUR // MINUTE
+    return np.concatenate([minutes[:current], begun(minutes[current], now % MINUTE / MINUTE)[None]])
 
 
-def _aggregate(times: NDArray[np.int64], bars: Bars, step: int, origin: int) -> BarTable:
-    buckets = (times - origin) // step
+def _aggregate(table: BarTable, step: int, origin: int) -> BarTable:
+    if not len(table.open_time):
+        return _NONE
+    buckets = (table.open_time - origin) // step
     starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] - 1))
-    return BarTable(buckets[starts] * step + origin, _reduce(bars, starts))
+    return BarTable(buckets[starts] * step + origin, _reduce(table.bars, starts))
 
 
 def _reduce(bars: Bars, starts: NDArray[np.int64]) -> Bars:
@@ -145,18 +166,25 @@ def _recorded(last_hour: int) -> Iterator[Symbol]:
 
 
 def _generated(seed: int, count: int) -> Iterator[Symbol]:
-    """Pairs named SBX001 and on: priced from 0.0001 to 30,000, calm and wild, busy and nearly still."""
-    random = np.random.Generator(np.random.PCG64(seed))
+    """Pairs named SBX001 and on: dear and cheap, calm and wild, busy and nearly still."""
+    random = np.random.default_rng(seed)
     for number in range(1, count + 1):
-        tick = 10.0 ** int(random.integers(-8, 1))
-        base = f"SBX{number:03d}"
+        price = 10 ** random.uniform(-6, 5)
+        turnover = random.lognormal(math.log(300_000), 1.5)
+        tick = 10.0 ** _between(-8, math.floor(math.log10(price)) - int(random.integers(3, 6)), -1)
+        step = 10.0 ** _between(-5, math.floor(math.log10(turnover / price)) - 5, 0)
         hours = Generated(
             seed=seed,
             number=number,
-            start_ticks=int(random.integers(3_000, 30_000)),
-            hourly_volatility=float(random.lognormal(np.log(0.008), 0.4)),
-            volume=float(random.lognormal(np.log(50_000), 1.5)),
-            quiet_share=0.3 if number % 50 == 0 else 0.0,
+            start_ticks=round(price / tick),
+            hourly_volatility=float(random.lognormal(math.log(0.008), 0.4)),
+            beta=float(random.uniform(0.2, 0.9)),
+            volume=turnover / price / step,
+            quiet_share=0.3 if number % _QUIET_EVERY == 0 else 0.0,
         )
-        status = "BREAK" if number % _HALTED_EVERY == 0 else "TRADING"
-        yield Symbol(f"{base}USDT", base, tick, 1.0, hours, status)
+        base = f"SBX{number:03d}"
+        yield Symbol(f"{base}USDT", base, tick, step, hours, "TRADING" if number % _HALTED_EVERY else "BREAK")
+
+
+def _between(least: int, value: int, most: int) -> int:
+    return max(least, min(value, most))

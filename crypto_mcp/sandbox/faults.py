@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import random
-import time
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Kind = Literal["latency", "status", "cut", "truncated", "wrong_types", "impossible_candle", "clock"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+Kind = Literal[
+    "latency",
+    "status",
+    "cut",
+    "truncated",
+    "wrong_types",
+    "impossible_candle",
+    "repeated_candle",
+    "missing_candle",
+    "clock",
+]
 
 
 class Fault(BaseModel):
-    """One thing that goes wrong for requests whose path begins with `path`.
-
-    `latency` waits `milliseconds` first. `status` answers `status` (5xx, 429, 418, 403, 451) with the exchange's body.
-    `cut` closes the connection in mid-body. `truncated` sends half of the JSON as if it were whole. `wrong_types`
-    turns prices into words. `impossible_candle` sends a high below its low. `clock` puts the server's time off by
-    `milliseconds`.
-    """
+    """One thing that goes wrong for requests whose path begins with `path`. docs/sandbox.md explains each kind."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,14 +39,16 @@ class Fault(BaseModel):
 
 
 class Faults:
-    """The faults that are switched on."""
+    """The faults that are switched on. `now` is the sandbox's clock in milliseconds."""
 
-    def __init__(self) -> None:
-        self._on: list[tuple[Fault, float]] = []
+    def __init__(self, now: Callable[[], int], seed: int) -> None:
+        self._now = now
+        self._random = random.Random(seed)  # noqa: S311 - no secret
+        self._on: list[tuple[Fault, int]] = []
 
     def add(self, fault: Fault) -> None:
         """Switches one on."""
-        self._on.append((fault, time.monotonic()))
+        self._on.append((fault, self._now()))
 
     def clear(self) -> None:
         """Switches all off."""
@@ -48,17 +56,45 @@ class Faults:
 
     def list(self) -> list[Fault]:
         """Those that are on."""
-        self._on = [(f, since) for f, since in self._on if f.seconds is None or time.monotonic() - since < f.seconds]
+        now = self._now()
+        self._on = [
+            (fault, since)
+            for fault, since in self._on
+            if fault.times != 0 and (fault.seconds is None or now < since + fault.seconds * 1000)
+        ]
         return [fault for fault, _ in self._on]
 
     def strike(self, path: str) -> dict[Kind, Fault]:
         """The faults that hit this request, by kind; counted as used."""
         hit: dict[Kind, Fault] = {}
         for fault in self.list():
-            if not path.startswith(fault.path) or random.random() >= fault.probability:  # noqa: S311 - no secret
+            if not path.startswith(fault.path) or self._random.random() >= fault.probability:
                 continue
             hit.setdefault(fault.kind, fault)
             if fault.times is not None:
                 fault.times -= 1
-        self._on = [(fault, since) for fault, since in self._on if fault.times is None or fault.times > 0]
         return hit
+
+
+def spoil_body(body: Any, kinds: Collection[Kind]) -> Any:
+    """The answer with those candles in it that the faults ask for. Answers without candles stay as they are."""
+    if not isinstance(body, list) or not body:
+        return body
+    if "wrong_types" in kinds:
+        return [[row[0], "much", *row[2:]] if isinstance(row, list) else {"symbol": 1} for row in body]
+    if not isinstance(body[0], list):
+        return body
+    middle = len(body) // 2
+    row = body[middle]
+    if "impossible_candle" in kinds:
+        body[middle] = [*row[:2], row[3], f"{float(row[2]) * 1.01:.8f}", *row[4:]]
+    if "repeated_candle" in kinds:
+        body.insert(middle, row)
+    if "missing_candle" in kinds:
+        del body[middle]
+    return body
+
+
+def spoil_text(text: bytes, kinds: Collection[Kind]) -> bytes:
+    """Half of the JSON, if that is asked for."""
+    return text[: len(text) // 2] if "truncated" in kinds else text

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from crypto_mcp.sandbox.wire import BANNED, MINUTE, TOO_MUCH_WEIGHT, WEIGHT_LIMIT, WireError
+from crypto_mcp.sandbox.wire import BANNED, MINUTE, TOO_MUCH_WEIGHT, WireError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _GRACE = 20
-"""Refused requests after which an address that goes on asking is banned."""
+"""Refused requests of one minute after which an address that goes on asking is banned."""
 
 _FIRST_BAN, _LONGEST_BAN = 2 * MINUTE, 3 * 24 * 60 * MINUTE
+_LONGER_EACH_TIME = 4
 
 
 @dataclass(slots=True)
@@ -27,10 +28,10 @@ class _Account:
 
 @dataclass(slots=True)
 class WeightLimit:
-    """The limit of one exchange. `now` is its clock in milliseconds."""
+    """The limit of one exchange. `now` is its clock in milliseconds, `limit` the weight of a minute."""
 
     now: Callable[[], int]
-    limit: int = WEIGHT_LIMIT
+    limit: int
     _accounts: dict[str, _Account] = field(default_factory=dict)
 
     def charge(self, address: str, weight: int) -> int:
@@ -50,10 +51,10 @@ class WeightLimit:
             return account.used
         account.refused += 1
         if account.refused > _GRACE:
+            account.banned_until = now + min(_FIRST_BAN * _LONGER_EACH_TIME**account.bans, _LONGEST_BAN)
             account.bans += 1
-            account.banned_until = now + min(_FIRST_BAN * 4 ** (account.bans - 1), _LONGEST_BAN)
             raise self._ban(account, now)
-        raise Refused(429, TOO_MUCH_WEIGHT, (MINUTE - now % MINUTE) / 1000, account.used)
+        raise Refused(429, TOO_MUCH_WEIGHT.format(limit=self.limit), (MINUTE - now % MINUTE) / 1000, account.used)
 
     def _ban(self, account: _Account, now: int) -> Refused:
         until = account.banned_until

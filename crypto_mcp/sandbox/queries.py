@@ -1,7 +1,8 @@
-"""Query parameters checked as the exchange checks them, in its order and with its errors."""
+"""Query parameters checked as the exchange checks them, and refused with its errors."""
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,58 @@ import orjson
 from crypto_mcp.sandbox import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from crypto_mcp.sandbox.exchange import Exchange, Symbol
+
+
+class Query:
+    """Parameters of one request. It knows which were read: the exchange refuses a request with one it does not know."""
+
+    def __init__(self, sent: Iterable[tuple[str, str]]) -> None:
+        self._sent = list(sent)
+        self._values = dict(self._sent)
+        self._read: set[str] = set()
+
+    def text(self, name: str) -> str | None:
+        """The value, or None if it was not sent."""
+        value = self._values.get(name)
+        if value is not None:
+            self._read.add(name)
+        if value == "":
+            raise wire.empty(name)
+        return value
+
+    def mandatory(self, name: str) -> str:
+        """The value; without one the request is refused."""
+        if not self._values.get(name):
+            raise wire.missing(name)
+        self._read.add(name)
+        return self._values[name]
+
+    def whole(self, name: str) -> int | None:
+        """The value as a number without sign."""
+        text = self.text(name)
+        if text is None:
+            return None
+        if not text.isascii() or not text.isdigit() or len(text) > 20:
+            raise wire.illegal(name, wire.WHOLE)
+        return int(text)
+
+    def done(self) -> None:
+        """Every parameter was read, and sent once."""
+        if len(self._values) < len(self._sent):
+            raise wire.SENT_TWICE
+        if len(self._read) < len(self._values):
+            raise wire.unread(len(self._read), len(self._values))
+
+    @property
+    def weighs_as(self) -> int | None:
+        """For how many symbols the request is charged, before anything of it is checked; None: all."""
+        if self._values.get("symbol"):
+            return 1
+        symbols = self._values.get("symbols")
+        return symbols.count(",") + 1 if symbols else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,68 +76,97 @@ class KlinesQuery:
     limit: int
 
 
-def klines_query(exchange: Exchange, query: Mapping[str, str]) -> KlinesQuery:
+def klines_query(exchange: Exchange, query: Query) -> KlinesQuery:
     """Checked, or a `WireError`."""
-    symbol = one_symbol(exchange, query)
-    interval = query.get("interval")
-    if not interval:
-        raise wire.missing("interval")
+    symbol = _known(exchange, query.mandatory("symbol"))
+    interval = query.mandatory("interval")
     if interval not in wire.INTERVALS:
         raise wire.INVALID_INTERVAL
-    limit = _whole(query, "limit")
-    if limit is not None and limit < 1:
-        raise wire.BAD_LIMIT
-    return KlinesQuery(
+    limit = query.whole("limit")
+    if limit == 0:
+        raise wire.invalid("limit")
+    if query.text("timeZone") not in (None, "0", "0:00", "00:00"):
+        raise wire.invalid("timeZone")
+    found = KlinesQuery(
         symbol=symbol,
         interval=interval,
-        start=_whole(query, "startTime"),
-        end=_whole(query, "endTime"),
+        start=query.whole("startTime"),
+        end=query.whole("endTime"),
         limit=min(limit or wire.DEFAULT_ROWS, wire.MOST_ROWS),
     )
+    query.done()
+    return found
 
 
-def one_symbol(exchange: Exchange, query: Mapping[str, str]) -> Symbol:
-    """The symbol asked for, or a `WireError`."""
-    name = query.get("symbol")
-    if not name:
-        raise wire.missing("symbol")
-    return _known(exchange, name)
+@dataclass(frozen=True, slots=True)
+class TickerQuery:
+    """What one of the tickers was asked for. `single`: the answer is one object, no list."""
+
+    symbols: list[Symbol]
+    single: bool
+    mini: bool
 
 
-def asked_symbols(exchange: Exchange, query: Mapping[str, str]) -> list[Symbol] | None:
-    """The symbols of `symbol` or `symbols=["A","B"]`; None if neither is given."""
-    if query.get("symbol"):
-        return [one_symbol(exchange, query)]
-    if not query.get("symbols"):
-        return None
+def ticker_query(exchange: Exchange, query: Query, *, types: bool = False) -> TickerQuery:
+    """Checked, or a `WireError`. Without symbols: all that are listed. `types`: whether FULL or MINI may be chosen."""
+    kind = query.text("type") if types else None
+    if kind not in (None, "FULL", "MINI"):
+        raise wire.INVALID_TICKER_TYPE
+    asked, single = _asked_symbols(exchange, query)
+    symbols = _of_status(query, list(exchange.symbols.values()) if asked is None else asked, single=single)
+    query.done()
+    return TickerQuery(symbols, single, mini=kind == "MINI")
+
+
+def listing_query(exchange: Exchange, query: Query) -> list[Symbol]:
+    """The symbols that `exchangeInfo` was asked for."""
+    query.text("permissions")  # every symbol has the permission to be traded on spot
+    query.text("showPermissionSets")
+    asked, single = _asked_symbols(exchange, query)
+    symbols = list(exchange.symbols.values()) if asked is None else asked
+    found = _of_status(query, symbols, single=single) if asked is None else symbols
+    query.done()
+    return found
+
+
+def _asked_symbols(exchange: Exchange, query: Query) -> tuple[list[Symbol] | None, bool]:
+    """The symbols of `symbol` or of `symbols=["A","B"]`, None for all; and whether it was the first."""
+    one, many = query.text("symbol"), query.text("symbols")
+    if one and many:
+        raise wire.BOTH_SYMBOLS
+    if one:
+        return [_known(exchange, one)], True
+    return (_several(exchange, many) if many else None), False
+
+
+def _several(exchange: Exchange, text: str) -> list[Symbol]:
+    malformed = wire.illegal("symbols", wire.MANY_SYMBOLS)
     try:
-        names = orjson.loads(query["symbols"])
+        names = orjson.loads(text)
     except orjson.JSONDecodeError:
-        raise wire.malformed("symbols") from None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise wire.malformed("symbols")
+        raise malformed from None
+    if not isinstance(names, list) or not all(isinstance(name, str) and wire.SYMBOL.fullmatch(name) for name in names):
+        raise malformed
+    if max(Counter(names).values(), default=1) > 1:
+        raise wire.SYMBOL_TWICE
     return [_known(exchange, name) for name in names]
 
 
-def count_of(query: Mapping[str, str]) -> int | None:
-    """How many symbols a request weighs as, before anything of it is checked; None: all."""
-    if query.get("symbol"):
-        return 1
-    return query["symbols"].count(",") + 1 if query.get("symbols") else None
+def _of_status(query: Query, symbols: list[Symbol], *, single: bool) -> list[Symbol]:
+    status = query.text("symbolStatus")
+    if status is None:
+        return symbols
+    if status not in wire.STATUSES:
+        raise wire.INVALID_STATUS
+    found = [symbol for symbol in symbols if symbol.status == status]
+    if single and not found:
+        raise wire.OTHER_STATUS
+    return found
 
 
 def _known(exchange: Exchange, name: str) -> Symbol:
     if not wire.SYMBOL.fullmatch(name):
-        raise wire.ILLEGAL_SYMBOL
+        raise wire.illegal("symbol", wire.ONE_SYMBOL)
     if name not in exchange.symbols:
         raise wire.INVALID_SYMBOL
     return exchange.symbols[name]
-
-
-def _whole(query: Mapping[str, str], name: str) -> int | None:
-    text = query.get(name)
-    if text is None:
-        return None
-    if not text.isascii() or not text.isdigit() or len(text) > 20:
-        raise wire.malformed(name)
-    return int(text)

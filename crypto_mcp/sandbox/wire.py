@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -31,10 +35,32 @@ INTERVALS: dict[str, int] = {
 MONDAY = 4 * DAY
 """The first Monday after the epoch, where weeks are counted from."""
 
-WEIGHT_LIMIT = 6000
 DEFAULT_ROWS, MOST_ROWS = 500, 1000
 
-SYMBOL = re.compile(r"^[A-Z0-9\-_.]{1,50}$")
+SYMBOL = re.compile(r"[A-Z0-9\-_.]{1,50}")
+STATUSES = ("TRADING", "HALT", "BREAK")
+
+
+def _tickers(symbols: int | None) -> int:
+    if symbols is None or symbols > 100:
+        return 80
+    return 2 if symbols <= 20 else 40
+
+
+def _last_prices(symbols: int | None) -> int:
+    return 2 if symbols == 1 else 4
+
+
+WEIGHTS: dict[str, Callable[[int | None], int]] = {
+    "/api/v3/ping": lambda _: 1,
+    "/api/v3/time": lambda _: 1,
+    "/api/v3/exchangeInfo": lambda _: 20,
+    "/api/v3/klines": lambda _: 2,
+    "/api/v3/ticker/24hr": _tickers,
+    "/api/v3/ticker/price": _last_prices,
+    "/api/v3/ticker/bookTicker": _last_prices,
+}
+"""Weight of a request by its route, given for how many symbols it asks (None: all)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,36 +72,58 @@ class WireError(Exception):
     message: str
 
 
+def _bad_request(code: int, message: str) -> WireError:
+    return WireError(400, code, message)
+
+
 def missing(name: str) -> WireError:
     """A mandatory parameter is absent or empty."""
-    return WireError(400, -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+    return _bad_request(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
 
 
-def malformed(name: str) -> WireError:
-    """A parameter that should be a number is none."""
-    return WireError(400, -1100, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'.")
+def illegal(name: str, legal: str) -> WireError:
+    """A parameter holds characters it may not hold."""
+    return _bad_request(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
 
 
-INVALID_SYMBOL = WireError(400, -1121, "Invalid symbol.")
-INVALID_INTERVAL = WireError(400, -1120, "Invalid interval.")
-ILLEGAL_SYMBOL = WireError(
-    400, -1100, r"Illegal characters found in parameter 'symbol'; legal range is '^[\w\-._&&[^a-z]]{1,50}$'."
+def invalid(name: str) -> WireError:
+    """A parameter has a value it cannot have."""
+    return _bad_request(-1130, f"Data sent for parameter '{name}' is not valid.")
+
+
+def empty(name: str) -> WireError:
+    """An optional parameter was sent without a value."""
+    return _bad_request(-1105, f"Parameter '{name}' was empty.")
+
+
+def unread(read: int, sent: int) -> WireError:
+    """A parameter was sent that the route does not know."""
+    return _bad_request(-1104, f"Not all sent parameters were read; read '{read}' parameter(s) but was sent '{sent}'.")
+
+
+WHOLE = "^[0-9]{1,20}$"
+ONE_SYMBOL = r"^[\w\-._&&[^a-z]]{1,50}$"
+MANY_SYMBOLS = r'^\[("[\w\-._&&[^a-z]]{1,50}"(,"[\w\-._&&[^a-z]]{1,50}"){0,}){0,1}\]$'
+
+SENT_TWICE = _bad_request(-1101, "Duplicate values for a parameter detected.")
+INVALID_INTERVAL = _bad_request(-1120, "Invalid interval.")
+INVALID_SYMBOL = _bad_request(-1121, "Invalid symbol.")
+INVALID_STATUS = _bad_request(-1122, "Invalid symbolStatus.")
+BOTH_SYMBOLS = _bad_request(
+    -1128,
+    "Combination of optional parameters invalid. Recommendation: 'symbol' and 'symbols' cannot both be sent.",
 )
-BAD_LIMIT = WireError(400, -1130, "Data sent for parameter 'limit' is not valid.")
-NO_SUCH_ROUTE = WireError(404, -1000, "Not found.")
+INVALID_TICKER_TYPE = _bad_request(-1139, "Invalid ticker type.")
+SYMBOL_TWICE = _bad_request(-1151, "Symbol is present multiple times in the list.")
+OTHER_STATUS = _bad_request(-1220, "The symbol's status does not match the requested symbolStatus.")
 
 TOO_MUCH_WEIGHT = (
-    "Too much request weight used; current limit is 6000 request weight per 1 MINUTE. "
+    "Too much request weight used; current limit is {limit} request weight per 1 MINUTE. "
     "Please use WebSocket Streams for live updates to avoid polling the API."
 )
 BANNED = (
     "Way too much request weight used; IP banned until {until}. "
     "Please use WebSocket Streams for live updates to avoid bans."
 )
-
-
-def ticker_weight(symbols: int | None) -> int:
-    """Weight of `ticker/24hr` by how many symbols are asked for; None: all."""
-    if symbols is None or symbols > 100:
-        return 80
-    return 2 if symbols <= 20 else 40
+FORBIDDEN_HERE = "Service unavailable from a restricted location according to 'b. Eligibility'."
+INTERNAL = "Internal error; unable to process your request. Please try again."

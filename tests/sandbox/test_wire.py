@@ -26,7 +26,7 @@ def klines(sandbox: SandboxServer, **params: Any) -> list[list[Any]]:
 
 
 def test_everything_it_says_is_marked(sandbox: SandboxServer) -> None:
-    for path in ("/api/v3/ping", "/api/v3/time", "/api/v3/klines", "/sandbox/state"):
+    for path in ("/api/v3/ping", "/api/v3/time", "/api/v3/klines", "/sandbox/state", "/no/such/route"):
         assert sandbox.get(path).headers["x-sandbox"] == "1"
     shift = int(sandbox.get("/api/v3/klines", symbol="BTCUSDT", interval="1h").headers["x-sandbox-shift-ms"])
     assert shift > 0
@@ -54,8 +54,43 @@ def test_candles_have_the_exchanges_twelve_fields(
 
 
 def test_the_last_candle_is_in_progress(sandbox: SandboxServer) -> None:
-    last = klines(sandbox, limit=1)[0]
-    assert last[0] <= sandbox.clock() <= last[6]
+    for interval in INTERVALS:
+        last = klines(sandbox, interval=interval, limit=1)[0]
+        assert last[0] <= sandbox.clock() <= last[6]
+
+
+def test_faults_end_after_so_many_requests_or_so_long() -> None:
+    with running_sandbox() as sandbox:
+        sandbox.clock.stop()
+        sandbox.fault("status", status=503, times=2, path="/api/v3/ping")
+        assert [sandbox.get("/api/v3/ping").status_code for _ in range(3)] == [503, 503, 200]
+        sandbox.fault("status", status=500, seconds=30)
+        assert sandbox.get("/api/v3/time").status_code == 500
+        sandbox.clock.ahead += 31_000
+        assert sandbox.get("/api/v3/time").status_code == 200
+        assert sandbox.get("/sandbox/faults").json() == []
+
+
+def test_a_fault_strikes_as_often_as_its_probability_says() -> None:
+    with running_sandbox() as sandbox:
+        sandbox.fault("status", status=502, probability=0.3)
+        statuses = [sandbox.get("/api/v3/ping").status_code for _ in range(200)]
+        assert 30 <= statuses.count(502) <= 90
+        sandbox.mend()
+        assert sandbox.get("/api/v3/ping").status_code == 200
+        assert sandbox.requests("/api/v3/ping") == 201
+
+
+@pytest.mark.parametrize(("status", "code"), [(451, 0), (429, -1003), (418, -1003), (500, -1001), (403, None)])
+def test_a_fault_speaks_as_the_exchange_does(sandbox: SandboxServer, status: int, code: int | None) -> None:
+    sandbox.fault("status", status=status, retry_after=7, times=1)
+    response = sandbox.get("/api/v3/ping")
+    assert response.status_code == status
+    assert response.headers.get("retry-after") == ("7" if status in (418, 429) else None)
+    if code is None:
+        assert response.headers["content-type"].startswith("text/html")
+    else:
+        assert response.json()["code"] == code
 
 
 @pytest.mark.parametrize("symbol", ["ETHUSDT", "SBX050USDT"])
@@ -80,23 +115,6 @@ def test_start_gives_the_oldest_and_end_the_newest(sandbox: SandboxServer) -> No
     assert klines(sandbox, endTime=1000) == []
 
 
-def test_closed_bars_do_not_change_while_time_goes_on() -> None:
-    with running_sandbox() as sandbox:
-        before = klines(sandbox, limit=100)
-        sandbox.clock.ahead = 30 * HOUR
-        after = klines(sandbox, limit=130)
-        assert after[: len(before) - 1] == before[:-1]
-        # what comes after the recorded year goes on from its last price
-        assert abs(float(after[99][1]) / float(after[98][4]) - 1) < 0.01
-
-
-def test_generated_bars_are_the_same_in_another_process_with_the_same_seed(sandbox: SandboxServer) -> None:
-    asked: dict[str, Any] = {"symbol": "SBX123USDT", "interval": "1h", "endTime": sandbox.clock() - 3 * HOUR}
-    with running_sandbox() as twin, running_sandbox(seed=2) as stranger:
-        assert klines(twin, **asked) == klines(sandbox, **asked)
-        assert klines(stranger, **asked) != klines(sandbox, **asked)
-
-
 @pytest.mark.parametrize(
     ("params", "code", "words"),
     [
@@ -110,10 +128,14 @@ def test_generated_bars_are_the_same_in_another_process_with_the_same_seed(sandb
         ({"symbol": "BTCUSDT", "interval": "1h", "limit": "ten"}, -1100, "'limit'"),
         ({"symbol": "BTCUSDT", "interval": "1h", "limit": "0"}, -1130, "'limit'"),
         ({"symbol": "BTCUSDT", "interval": "1h", "startTime": "-5"}, -1100, "'startTime'"),
+        ({"symbol": "BTCUSDT", "interval": "1h", "endTime": ""}, -1105, "'endTime' was empty"),
+        ({"symbol": "BTCUSDT", "interval": "1h", "start_time": "5"}, -1104, "read '2' parameter(s) but was sent '3'"),
+        ({"symbol": ["BTCUSDT", "ETHUSDT"], "interval": "1h"}, -1101, "Duplicate"),
+        ({"symbol": "BTCUSDT", "interval": "1h", "timeZone": "3:00"}, -1130, "'timeZone'"),
     ],
 )
 def test_errors_are_worded_as_the_exchange_words_them(
-    sandbox: SandboxServer, params: dict[str, str], code: int, words: str
+    sandbox: SandboxServer, params: dict[str, Any], code: int, words: str
 ) -> None:
     response = sandbox.get("/api/v3/klines", **params)
     assert response.status_code == 400
@@ -121,8 +143,37 @@ def test_errors_are_worded_as_the_exchange_words_them(
     assert words in response.json()["msg"]
 
 
+@pytest.mark.parametrize(
+    ("params", "code"),
+    [
+        ({"symbol": "BTCUSDT", "symbols": '["ETHUSDT"]'}, -1128),
+        ({"symbols": "BTCUSDT,ETHUSDT"}, -1100),
+        ({"symbols": '["BTCUSDT","btcusdt"]'}, -1100),
+        ({"symbols": '["BTCUSDT","NOSUCH"]'}, -1121),
+        ({"symbols": '["BTCUSDT","BTCUSDT"]'}, -1151),
+        ({"symbolStatus": "SLEEPING"}, -1122),
+        ({"symbol": "BTCUSDT", "limit": "5"}, -1104),
+    ],
+)
+@pytest.mark.parametrize("path", ["exchangeInfo", "ticker/24hr", "ticker/price", "ticker/bookTicker"])
+def test_a_choice_of_symbols_that_makes_no_sense_is_refused(
+    sandbox: SandboxServer, path: str, params: dict[str, str], code: int
+) -> None:
+    assert sandbox.get(f"/api/v3/{path}", **params).json()["code"] == code
+
+
+def test_a_status_that_the_symbol_does_not_have_is_refused_and_in_a_list_left_out(sandbox: SandboxServer) -> None:
+    one = sandbox.get("/api/v3/ticker/price", symbol="SBX200USDT", symbolStatus="TRADING")
+    assert one.json()["code"] == -1220
+    both = sandbox.get("/api/v3/ticker/price", symbols='["SBX200USDT","BTCUSDT"]', symbolStatus="TRADING")
+    assert [row["symbol"] for row in both.json()] == ["BTCUSDT"]
+
+
 def test_a_limit_above_the_maximum_is_cut(sandbox: SandboxServer) -> None:
     assert len(klines(sandbox, limit=5000)) == 1000
+
+
+TWENTY_ONE = str([f"SBX{i:03d}USDT" for i in range(1, 22)]).replace("'", '"')
 
 
 def test_weight_is_charged_by_route_and_before_checks() -> None:
@@ -135,11 +186,17 @@ def test_weight_is_charged_by_route_and_before_checks() -> None:
             ("/api/v3/klines", {"symbol": "NOSUCH", "interval": "1h"}, 2),
             ("/api/v3/exchangeInfo", {}, 20),
             ("/api/v3/ticker/24hr", {"symbol": "BTCUSDT"}, 2),
+            ("/api/v3/ticker/24hr", {"symbols": TWENTY_ONE}, 40),
             ("/api/v3/ticker/24hr", {}, 80),
+            ("/api/v3/ticker/price", {"symbol": "BTCUSDT"}, 2),
+            ("/api/v3/ticker/price", {}, 4),
+            ("/api/v3/ticker/bookTicker", {}, 4),
         ):
             used += weight
             response = sandbox.get(path, **params)
-            assert response.headers["x-mbx-used-weight-1m"] == str(used)
+            assert response.headers["x-mbx-used-weight-1m"] == response.headers["x-mbx-used-weight"] == str(used)
+        sandbox.clock.ahead += 60_000
+        assert sandbox.get("/api/v3/ping").headers["x-mbx-used-weight-1m"] == "1"
 
 
 def test_too_much_weight_is_refused_then_banned_then_forgiven() -> None:
@@ -149,27 +206,66 @@ def test_too_much_weight_is_refused_then_banned_then_forgiven() -> None:
         assert [sandbox.get("/api/v3/ping").status_code for _ in range(5)] == [200] * 5
         refused = sandbox.get("/api/v3/ping")
         assert refused.status_code == 429
-        assert refused.json()["code"] == -1003
+        assert refused.json() == {
+            "code": -1003,
+            "msg": "Too much request weight used; current limit is 5 request weight per 1 MINUTE. "
+            "Please use WebSocket Streams for live updates to avoid polling the API.",
+        }
         assert 1 <= int(refused.headers["retry-after"]) <= 60
-        statuses = [sandbox.get("/api/v3/ping").status_code for _ in range(25)]
-        assert statuses.index(418) == 19
-        banned = sandbox.get("/api/v3/ping")
-        until = int(banned.json()["msg"].split("until ")[1].split(".")[0])
-        assert 0 < until - sandbox.clock() <= 120_000
-        assert abs(int(banned.headers["retry-after"]) * 1000 - (until - sandbox.clock())) < 2000
-        sandbox.clock.ahead += 121_000
+        assert until_banned(sandbox) == 19
+        assert 110_000 < ban_left(sandbox) <= 120_000
+        sandbox.clock.ahead += 125_000
         assert sandbox.get("/api/v3/ping").status_code == 200
+        assert until_banned(sandbox) > 0
+        assert 470_000 < ban_left(sandbox) <= 480_000
+        assert set(sandbox.get("/sandbox/state").json()["refused"]) == {"429", "418"}
 
 
-def test_tickers_cover_every_symbol_that_trades(sandbox: SandboxServer) -> None:
-    rows = sandbox.get("/api/v3/ticker/24hr").json()
-    listed = sandbox.get("/api/v3/exchangeInfo").json()["symbols"]
-    assert {row["symbol"] for row in rows} == {s["symbol"] for s in listed if s["status"] == "TRADING"}
-    assert len(rows) >= 400
-    for row in rows:
+def until_banned(sandbox: SandboxServer) -> int:
+    """Requests until 418."""
+    return next(n for n in range(100) if sandbox.get("/api/v3/ping").status_code == 418)
+
+
+def ban_left(sandbox: SandboxServer) -> int:
+    """Milliseconds; the header and the message agree on it."""
+    banned = sandbox.get("/api/v3/ping")
+    left = int(banned.json()["msg"].split("banned until ")[1].split(".")[0]) - sandbox.clock()
+    assert abs(int(banned.headers["retry-after"]) * 1000 - left) < 2000
+    return left
+
+
+def test_tickers_cover_every_symbol(sandbox: SandboxServer) -> None:
+    rows = {row["symbol"]: row for row in sandbox.get("/api/v3/ticker/24hr").json()}
+    assert set(rows) == {s["symbol"] for s in sandbox.get("/api/v3/exchangeInfo").json()["symbols"]}
+    assert len(rows) == 403
+    for row in rows.values():
         assert Decimal(row["lowPrice"]) <= Decimal(row["lastPrice"]) <= Decimal(row["highPrice"])
-    one = sandbox.get("/api/v3/ticker/24hr", symbol="BTCUSDT").json()
-    assert Decimal(one["lastPrice"]) == Decimal(klines(sandbox, limit=1)[0][4])
+        assert row["closeTime"] - row["openTime"] == 24 * HOUR
+    halted = rows["SBX200USDT"]
+    assert (float(halted["volume"]), halted["count"], halted["firstId"]) == (0, 0, -1)
+    trading = sandbox.get("/api/v3/ticker/24hr", symbolStatus="TRADING").json()
+    assert len(trading) == 401
+
+
+def test_a_ticker_is_what_the_last_day_of_minutes_says() -> None:
+    with running_sandbox() as sandbox:
+        sandbox.clock.stop()
+        ticker = sandbox.get("/api/v3/ticker/24hr", symbol="ETHUSDT").json()
+        start = sandbox.clock() - 24 * HOUR
+        rows = klines(sandbox, symbol="ETHUSDT", interval="1m", startTime=start, limit=1000)
+        rows += klines(sandbox, symbol="ETHUSDT", interval="1m", startTime=rows[-1][6], limit=1000)
+        assert ticker["openPrice"] == rows[0][1]
+        assert ticker["lastPrice"] == rows[-1][4]
+        assert Decimal(ticker["highPrice"]) == max(Decimal(row[2]) for row in rows)
+        assert Decimal(ticker["lowPrice"]) == min(Decimal(row[3]) for row in rows)
+        assert Decimal(ticker["volume"]) == sum(Decimal(row[5]) for row in rows)
+        price = sandbox.get("/api/v3/ticker/price", symbol="ETHUSDT").json()
+        assert price == {"symbol": "ETHUSDT", "price": ticker["lastPrice"]}
+        offers = sandbox.get("/api/v3/ticker/bookTicker", symbol="ETHUSDT").json()
+        assert Decimal(offers["bidPrice"]) < Decimal(price["price"]) < Decimal(offers["askPrice"])
+        mini = sandbox.get("/api/v3/ticker/24hr", symbol="ETHUSDT", type="MINI").json()
+        assert mini == {name: ticker[name] for name in mini}
+        assert "bidPrice" not in mini
 
 
 def test_the_listing_has_steps_as_strings(sandbox: SandboxServer) -> None:

@@ -1,0 +1,1 @@
+"""One year of hourly candles of three symbols, as they were recorded."""
