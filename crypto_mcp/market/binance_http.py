@@ -1,4 +1,4 @@
-"""Asking Binance: one place where a request is made, repeated, refused.
+"""Asking Binance: the one place where a request leaves, is repeated, is refused.
 
 Wire facts: https://developers.binance.com/docs/binance-spot-api-docs (rest-api, errors). Errors are told apart by their
 code, messages may change.
@@ -6,6 +6,7 @@ code, messages may change.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from dataclasses import dataclass
@@ -31,6 +32,12 @@ _PASSING = frozenset({-1000, -1001, -1006, -1007, -1008})
 _IM_A_TEAPOT = 418  # an IP ban, not a joke
 _PAUSE_WITHOUT_ADVICE = 60.0
 _PAUSE_AFTER_FORBIDDEN = 300.0
+_AT_ONCE = 8
+"""Requests on their way at a time: when the first is refused, no more than these can follow it into a ban."""
+
+_FAILURES_IN_A_ROW, _BREATHER = 3, 5.0
+"""After so many calls that failed in all their attempts, calls fail at once for so many seconds."""
+
 _BANNED_UNTIL = re.compile(r"banned until (\d{13})")
 
 
@@ -42,6 +49,13 @@ class SourceRefuses(InvalidRequest):
     def __init__(self, message: str, *, hint: str = "", binance_code: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.binance_code = binance_code
+
+
+class SourceForbidden(SourceUnavailable):
+    """The exchange does not serve this location: a setting has to change, time alone will not help."""
+
+    code = "source_forbidden"
+    retryable = False
 
 
 class _Passing(Exception):
@@ -61,7 +75,7 @@ class BinanceHttp:
     """GET with retries for what passes, and a latch for what must not be repeated.
 
     While the latch is on no request leaves: asking on during a 429 turns it into a ban, and asking on during a ban
-    lengthens it.
+    lengthens it. `_once` is the only place that sends, so a limit shared with others belongs there.
     """
 
     def __init__(self, settings: MarketSettings) -> None:
@@ -72,8 +86,10 @@ class BinanceHttp:
         )
         self._host = self._client.base_url.host
         self._attempts = settings.attempts
-        self._not_before = 0.0
-        self._why = ""
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._latched_until = 0.0
+        self._latched_by: SourceUnavailable | None = None
+        self._failures = 0
 
     async def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Reply:
         """The answer; `SourceUnavailable` with when to come back, or `SourceRefuses`."""
@@ -84,9 +100,7 @@ class BinanceHttp:
                 with attempt:
                     return await self._once(path, params or {})
         except _Passing as error:
-            raise SourceUnavailable(
-                f"{self._host} does not answer: {error}", hint="Try again in a minute.", retry_after=5
-            ) from error
+            raise self._failed(str(error)) from error
         raise AssertionError("unreachable")
 
     async def close(self) -> None:
@@ -94,22 +108,25 @@ class BinanceHttp:
         await self._client.aclose()
 
     async def _once(self, path: str, params: Mapping[str, str | int]) -> Reply:
-        self._check_latch()
-        began = time.monotonic()
-        try:
-            response = await self._client.get(path, params=dict(params))
-        except httpx2.TransportError as error:
-            raise _Passing(f"{type(error).__name__} {error}".strip()) from error
-        if response.status_code == HTTPStatus.OK:
-            return Reply(_json(response), response.headers, time.monotonic() - began)
-        raise self._refusal(response)
+        async with self._at_once:
+            self._check_latch()
+            began = time.monotonic()
+            try:
+                response = await self._client.get(path, params=dict(params))
+            except httpx2.RequestError as error:
+                raise _Passing(f"{type(error).__name__} {error}".strip()) from error
+            if response.status_code != HTTPStatus.OK:
+                raise self._refusal(response)
+            reply = Reply(_json(response), response.headers, time.monotonic() - began)
+        self._failures = 0
+        return reply
 
     def _check_latch(self) -> None:
-        left = self._not_before - time.monotonic()
-        if left > 0:
-            raise SourceUnavailable(
-                f"{self._host} {self._why}; not asked again before that is over",
-                hint=f"Try again in {left:.0f} seconds.",
+        left = self._latched_until - time.monotonic()
+        if left > 0 and self._latched_by is not None:
+            raise type(self._latched_by)(
+                f"{self._latched_by.message}; not asked again before that is over",
+                hint=self._latched_by.hint if not self._latched_by.retryable else f"Try again in {left:.0f} seconds.",
                 retry_after=round(left, 1),
             )
 
@@ -123,24 +140,36 @@ class BinanceHttp:
         if status == HTTPStatus.FORBIDDEN:
             return self._latch(_PAUSE_AFTER_FORBIDDEN, "forbids requests from this address")
         if status == HTTPStatus.UNAVAILABLE_FOR_LEGAL_REASONS:
-            return SourceRefuses(
-                f"{self._host} does not serve this location",
-                hint="Set CRYPTO_MCP_MARKET__BINANCE_URL to a host that does, such as the public market data host.",
-            )
+            elsewhere = "Set CRYPTO_MCP_MARKET__BINANCE_URL to a host that does, such as the public market data host."
+            return self._latch(_PAUSE_AFTER_FORBIDDEN, "does not serve this location", SourceForbidden, elsewhere)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _PASSING:
-            return _Passing(f"HTTP {status}, code {code}")
+            return _Passing(f"HTTP {status}, code {code}" if code else f"HTTP {status}")
         return SourceRefuses(
-            f"{self._host} refuses the request: {message[:200]} (code {code})",
+            f"{self._host} refuses the request: {message[:200]} (HTTP {status}, code {code})",
             hint="Check symbol, timeframe and number of bars.",
             binance_code=code,
         )
 
-    def _latch(self, seconds: float, why: str) -> SourceUnavailable:
-        self._not_before = max(self._not_before, time.monotonic() + seconds)
-        self._why = why
-        log.warning("exchange refuses for now", host=self._host, why=why, seconds=round(seconds, 1))
+    def _latch(
+        self, seconds: float, why: str, kind: type[SourceUnavailable] = SourceUnavailable, hint: str = ""
+    ) -> SourceUnavailable:
+        """No request leaves for so long. A shorter pause does not end a longer one."""
+        error = kind(
+            f"{self._host} {why}", hint=hint or f"Try again in {seconds:.0f} seconds.", retry_after=round(seconds, 1)
+        )
+        until = time.monotonic() + seconds
+        if until > self._latched_until:
+            self._latched_until, self._latched_by = until, error
+            log.warning("exchange refuses for now", host=self._host, why=why, seconds=round(seconds, 1))
+        return error
+
+    def _failed(self, why: str) -> SourceUnavailable:
+        """All attempts of a call failed; when that happens again and again, the next callers need not wait for it."""
+        self._failures += 1
+        if self._failures >= _FAILURES_IN_A_ROW:
+            return self._latch(_BREATHER, f"does not answer: {why}")
         return SourceUnavailable(
-            f"{self._host} {why}", hint=f"Try again in {seconds:.0f} seconds.", retry_after=round(seconds, 1)
+            f"{self._host} does not answer: {why}", hint="Try again in a minute.", retry_after=_BREATHER
         )
 
 

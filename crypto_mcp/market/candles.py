@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from crypto_mcp.errors import SourceUnavailable
+
 if TYPE_CHECKING:
     from datetime import datetime
 
@@ -20,7 +22,7 @@ class MarketCandles:
         symbol: in the exchange's spelling.
         candles: oldest first, closed ones only.
         source: who said so; `sandbox` whenever a sandbox did, whatever the settings call it.
-        observed_at: the exchange's time when they were read, UTC.
+        observed_at: the exchange's time when they were asked for, UTC.
         note: what a reader must know of them: missing bars, a shift in time. None if nothing.
     """
 
@@ -38,12 +40,35 @@ class CandleSource(Protocol):
         """The newest `bars` closed bars, or all there are.
 
         Raises:
-            UnknownSymbol: it lists no such symbol; the hint has the nearest names.
+            UnknownSymbol: it lists no such symbol (the hint has the nearest names), or does not trade it.
             NotEnoughData: it has fewer than `least`.
-            SourceUnavailable: it does not answer, or refuses for now. Never a made-up bar.
+            SourceUnavailable: it does not answer, refuses for now, or says what cannot be. Never a made-up bar.
+        """
+        ...
+
+    async def symbols(self) -> list[str]:
+        """Names of the symbols that trade.
+
+        Raises:
+            SourceUnavailable: as for candles.
         """
         ...
 
     async def close(self) -> None:
         """Closes the connections."""
         ...
+
+
+class BadSourceData(SourceUnavailable):
+    """The source answered with something that cannot be; it is asked again later, never corrected."""
+
+    code = "source_bad_data"
+
+
+def bad_data(what: str) -> BadSourceData:
+    """The error for an answer that holds `what`."""
+    return BadSourceData(
+        f"the exchange answered with data that cannot be: {what}",
+        hint="Nothing was made of it. Try again in a minute.",
+        retry_after=5,
+    )

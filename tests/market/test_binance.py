@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+import subprocess
+import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
-from crypto_mcp.errors import NotEnoughData, SourceUnavailable, UnknownSymbol
-from crypto_mcp.market.binance import BadSourceData, BinanceSpot
-from crypto_mcp.market.binance_http import SourceRefuses
+from crypto_mcp.errors import NotEnoughData, UnknownSymbol
+from crypto_mcp.market.binance_klines import SETTLES_IN
 from crypto_mcp.models.timeframes import Timeframe
-from crypto_mcp.settings import MarketSettings
+from tests.market.binance_client import HOUR, KLINES, LISTING, TIME, client_of
 from tests.sandbox_server import SandboxServer, running_sandbox
 
-HOUR = 3_600_000
-KLINES = "/api/v3/klines"
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[SandboxServer]:
-    with running_sandbox() as server:
-        yield server
-
-
-@pytest.fixture
-async def binance(sandbox: SandboxServer) -> AsyncIterator[BinanceSpot]:
-    source = BinanceSpot(MarketSettings(binance_url=sandbox.url))
-    yield source
-    await source.close()
-    sandbox.mend()
+if TYPE_CHECKING:
+    from crypto_mcp.market.binance import BinanceSpot
+    from crypto_mcp.market.candles import CandleSource
 
 
 @pytest.mark.parametrize("bars", [1, 100, 999, 1000, 1700])
 async def test_exactly_the_newest_closed_bars_come_back(
-    binance: BinanceSpot, sandbox: SandboxServer, bars: int
+    binance: CandleSource, sandbox: SandboxServer, bars: int
 ) -> None:
     market = await binance.candles("BTCUSDT", Timeframe.H1, bars)
     assert len(market.candles) == bars
     assert np.all(np.diff(market.candles.open_time) == HOUR)
-    assert market.candles.close_time[-1] <= sandbox.clock() < market.candles.close_time[-1] + HOUR
+    asked = market.observed_at.timestamp()
+    assert market.candles.close_time[-1] <= (asked - SETTLES_IN) * 1000 < market.candles.close_time[-1] + HOUR
+    rows = sandbox.get(KLINES, symbol="BTCUSDT", interval="1h", endTime=int(market.candles.open_time[-1])).json()
+    assert float(rows[-1][4]) == market.candles.close[-1]
+
+
+async def test_a_bar_that_closes_while_the_answer_travels_is_not_taken_for_closed() -> None:
+    """The answer was made before the hour was over, with the bar half done, and arrives after it."""
+    with running_sandbox() as sandbox:
+        sandbox.clock.ahead = HOUR - sandbox.clock() % HOUR - 300
+        over = (sandbox.clock() // HOUR + 1) * HOUR
+        async with client_of(sandbox) as source:
+            sandbox.fault("latency", milliseconds=1600, path=KLINES, times=1)
+            market = await source.candles("BTCUSDT", Timeframe.H1, 5)
+            assert sandbox.clock() > over + SETTLES_IN * 1000
+            assert market.candles.close_time[-1] == over - HOUR
+            later = await source.candles("BTCUSDT", Timeframe.H1, 5)
+            assert later.candles.close_time[-1] == over
+            assert np.array_equal(later.candles.close[:-1], market.candles.close[1:])
 
 
 async def test_the_source_is_what_answered_not_what_was_configured(binance: BinanceSpot) -> None:
@@ -53,100 +60,73 @@ async def test_the_source_is_what_answered_not_what_was_configured(binance: Bina
 async def test_whether_a_bar_is_closed_is_told_by_the_exchanges_clock(sandbox: SandboxServer) -> None:
     """A clock that is wrong by an hour must not turn the bar in progress into a closed one."""
     sandbox.fault("clock", milliseconds=-HOUR)
-    source = BinanceSpot(MarketSettings(binance_url=sandbox.url))
-    try:
+    async with client_of(sandbox) as source:
         market = await source.candles("BTCUSDT", Timeframe.H1, 5)
         assert market.candles.close_time[-1] <= sandbox.clock() - HOUR
-    finally:
-        await source.close()
-        sandbox.mend()
+        assert abs(market.observed_at.timestamp() * 1000 + HOUR - sandbox.clock()) < 1000
 
 
-async def test_an_unknown_symbol_is_told_the_nearest_names(binance: BinanceSpot) -> None:
+async def test_callers_at_the_same_time_share_what_they_all_need() -> None:
+    with running_sandbox() as sandbox:
+        async with client_of(sandbox) as source:
+            asked = [source.candles(f"SBX{i:03d}USDT", Timeframe.H1, 10) for i in range(1, 31)]
+            unknown = [source.candles(f"NOSUCH{i}", Timeframe.H1, 10) for i in range(10)]
+            found = await asyncio.gather(*asked, *unknown, return_exceptions=True)
+        assert [type(outcome).__name__ for outcome in found] == ["MarketCandles"] * 30 + ["UnknownSymbol"] * 10
+        assert sandbox.requests(TIME) == 2
+        assert sandbox.requests(LISTING) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "near"),
+    [("BTCUSTD", "BTCUSDT"), ("BTTCUSDT", "BTCUSDT"), ("SOLUSDC", "SOLUSDT"), ("ETHEUR", "ETHUSDT")],
+)
+async def test_an_unknown_symbol_is_told_the_nearest_names(binance: BinanceSpot, written: str, near: str) -> None:
     with pytest.raises(UnknownSymbol) as caught:
-        await binance.candles("BTCUSTD", Timeframe.H1, 10)
-    assert "BTCUSDT" in caught.value.hint
+        await binance.candles(written, Timeframe.H1, 10)
+    assert caught.value.hint.startswith(f"Did you mean {near}")
 
 
-async def test_a_halted_symbol_is_said_to_be_halted(binance: BinanceSpot) -> None:
-    with pytest.raises(UnknownSymbol, match="BREAK"):
-        await binance.candles("SBX200USDT", Timeframe.H1, 10)
-
-
-async def test_too_short_a_history_is_an_error(binance: BinanceSpot) -> None:
-    with pytest.raises(NotEnoughData, match="closed bars of 1w"):
-        await binance.candles("BTCUSDT", Timeframe.W1, 500, least=100)
-
-
-@pytest.mark.parametrize("status", [500, 502, 503, 504])
-async def test_a_passing_failure_is_not_noticed(binance: BinanceSpot, sandbox: SandboxServer, status: int) -> None:
-    sandbox.fault("status", status=status, path=KLINES, times=1)
-    assert len((await binance.candles("ETHUSDT", Timeframe.H1, 10)).candles) == 10
-
-
-async def test_a_lasting_failure_is_an_error_that_says_so(binance: BinanceSpot, sandbox: SandboxServer) -> None:
-    sandbox.fault("status", status=503, path=KLINES)
-    with pytest.raises(SourceUnavailable, match="does not answer: HTTP 503") as caught:
-        await binance.candles("ETHUSDT", Timeframe.H1, 10)
-    assert caught.value.retryable
-
-
-@pytest.mark.parametrize("kind", ["cut", "truncated"])
-async def test_half_an_answer_is_no_answer(binance: BinanceSpot, sandbox: SandboxServer, kind: str) -> None:
-    sandbox.fault(kind, path=KLINES)
-    with pytest.raises(SourceUnavailable):
-        await binance.candles("ETHUSDT", Timeframe.H1, 10)
-    sandbox.mend()
-    sandbox.fault(kind, path=KLINES, times=1)
-    assert len((await binance.candles("ETHUSDT", Timeframe.H1, 10)).candles) == 10
-
-
-@pytest.mark.parametrize("kind", ["wrong_types", "impossible_candle"])
-async def test_data_that_cannot_be_is_refused(binance: BinanceSpot, sandbox: SandboxServer, kind: str) -> None:
-    sandbox.fault(kind, path=KLINES)
-    with pytest.raises(BadSourceData):
-        await binance.candles("ETHUSDT", Timeframe.H1, 10)
-
-
-@pytest.mark.parametrize(("status", "words"), [(429, "slow down"), (418, "banned"), (403, "forbids")])
-async def test_a_refusal_is_respected_without_asking_again(
-    binance: BinanceSpot, sandbox: SandboxServer, status: int, words: str
+async def test_a_symbol_is_unknown_also_when_the_list_cannot_be_read(
+    binance: BinanceSpot, sandbox: SandboxServer
 ) -> None:
-    """No request leaves before the time the exchange named: asking on turns a refusal into a ban."""
-    sandbox.fault("status", status=status, retry_after=30, path="/api/")
-    with pytest.raises(SourceUnavailable, match=words) as caught:
-        await binance.candles("ETHUSDT", Timeframe.H1, 10)
-    assert caught.value.retry_after is not None
-    assert caught.value.retry_after >= 29
-    asked = sandbox.requests("/api/v3/time") + sandbox.requests(KLINES)
-    for _ in range(5):
-        with pytest.raises(SourceUnavailable, match="not asked again"):
-            await binance.candles("BTCUSDT", Timeframe.H1, 10)
-    assert sandbox.requests("/api/v3/time") + sandbox.requests(KLINES) == asked
+    sandbox.fault("truncated", path=LISTING)
+    with pytest.raises(UnknownSymbol, match="NOSUCH"):
+        await binance.candles("NOSUCH", Timeframe.H1, 10)
 
 
-async def test_a_region_that_is_not_served_is_told_what_to_change(binance: BinanceSpot, sandbox: SandboxServer) -> None:
-    sandbox.fault("status", status=451)
-    with pytest.raises(SourceRefuses) as caught:
-        await binance.candles("ETHUSDT", Timeframe.H1, 10)
-    assert "CRYPTO_MCP_MARKET__BINANCE_URL" in caught.value.hint
-    assert not caught.value.retryable
+@pytest.mark.parametrize("timeframe", [Timeframe.M1, Timeframe.H1, Timeframe.W1])
+async def test_a_halted_symbol_is_said_to_be_halted(binance: BinanceSpot, timeframe: Timeframe) -> None:
+    with pytest.raises(UnknownSymbol, match="BREAK"):
+        await binance.candles("SBX200USDT", timeframe, 10)
 
 
-async def test_an_exchange_that_is_not_there_is_an_error_never_a_number() -> None:
-    source = BinanceSpot(MarketSettings(binance_url="http://127.0.0.1:9", timeout=1))
-    try:
-        with pytest.raises(SourceUnavailable, match="does not answer"):
-            await source.candles("BTCUSDT", Timeframe.H1, 10)
-    finally:
-        await source.close()
+async def test_too_short_a_history_is_an_error_and_a_short_one_is_not(binance: BinanceSpot) -> None:
+    with pytest.raises(NotEnoughData, match="closed bars of 1w, 100 are needed"):
+        await binance.candles("BTCUSDT", Timeframe.W1, 500, least=100)
+    assert 50 <= len((await binance.candles("BTCUSDT", Timeframe.W1, 500, least=50)).candles) <= 53
+
+
+async def test_missing_bars_are_reported_and_never_filled(binance: BinanceSpot, sandbox: SandboxServer) -> None:
+    sandbox.fault("missing_candle", path=KLINES)
+    market = await binance.candles("BTCUSDT", Timeframe.H1, 10)
+    assert "1 bar is missing at the exchange, at " in (market.note or "")
+    assert sorted(set(np.diff(market.candles.open_time).tolist())) == [HOUR, 2 * HOUR]
 
 
 async def test_the_list_of_symbols_is_read_once(binance: BinanceSpot, sandbox: SandboxServer) -> None:
-    before = sandbox.requests("/api/v3/exchangeInfo")
+    before = sandbox.requests(LISTING)
     for _ in range(3):
         with pytest.raises(UnknownSymbol):
             await binance.candles("NOSUCHUSDT", Timeframe.H1, 10)
-    assert sandbox.requests("/api/v3/exchangeInfo") == before + 1
     assert "BTCUSDT" in await binance.symbols()
     assert "SBX200USDT" not in await binance.symbols()
+    assert sandbox.requests(LISTING) == before + 1
+
+
+def test_the_client_is_light_to_import() -> None:
+    seen = subprocess.run(
+        [sys.executable, "-c", "import sys, crypto_mcp.market.binance; print('polars' in sys.modules)"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert seen.stdout.strip() == "False"

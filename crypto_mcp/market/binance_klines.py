@@ -1,0 +1,64 @@
+"""Rows of `/api/v3/klines` as candles: checked strictly, never corrected."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crypto_mcp.market.candles import bad_data
+from crypto_mcp.models.candles import BadCandles, Candles
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_TYPES = (int, str, str, str, str, str, int, str, int, str, str, str)
+"""Open time, open, high, low, close, volume, close time, quote volume, trades, taker's volumes, unused."""
+
+SETTLES_IN = 1.0
+"""Seconds after its close in which a bar may still change: the exchange answers from a database that lags a little."""
+
+
+def checked_rows(body: Any, step: int) -> list[list[Any]]:
+    """The rows of an answer, each of the documented shape and no longer than the interval asked for."""
+    if not isinstance(body, list):
+        raise bad_data("no list of candles")
+    for row in body:
+        if not isinstance(row, list) or tuple(map(type, row)) != _TYPES:
+            raise bad_data("a candle of another shape")
+        if not 0 <= row[6] - row[0] < step:
+            raise bad_data("a candle of another interval")
+    return body
+
+
+def as_candles(rows: Sequence[list[Any]], step: int) -> Candles:
+    """Rows as columns: prices finite and possible, times rising."""
+    try:
+        times = np.array([row[0] for row in rows], dtype=np.int64)
+        open_, high, low, close, volume = (
+            np.array([float(row[i]) for row in rows], dtype=np.float64) for i in range(1, 6)
+        )
+        return Candles(times, open_, high, low, close, volume, step).validated()
+    except (ValueError, OverflowError) as error:
+        raise bad_data("a price or time that is no number") from error
+    except BadCandles as error:
+        raise bad_data(error.message) from error
+
+
+def closed(candles: Candles, now: float) -> Candles:
+    """Those that had closed, and settled, at `now` (the exchange's time in seconds)."""
+    return candles[: int(np.searchsorted(candles.close_time, (now - SETTLES_IN) * 1000, side="right"))]
+
+
+def describe_gaps(candles: Candles) -> str | None:
+    """How many bars are missing in between and where; None if none is."""
+    missing = np.rint(np.diff(candles.open_time) / candles.step).astype(np.int64) - 1
+    places = np.flatnonzero(missing > 0)
+    if not len(places):
+        return None
+    first = datetime.fromtimestamp(int(candles.close_time[places[0]]) / 1000, UTC)
+    count = int(missing[places].sum())
+    said = "1 bar is" if count == 1 else f"{count} bars are"
+    where = "at" if len(places) == 1 else f"in {len(places)} places, first at"
+    return f"{said} missing at the exchange, {where} {first:%Y-%m-%d %H:%M} UTC"
