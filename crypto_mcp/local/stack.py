@@ -6,6 +6,7 @@ import asyncio
 import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from crypto_mcp.local.errors import PortTaken
@@ -78,6 +79,7 @@ class Stack:
         self.live = live
         self.logs = data / "logs"
         self.env_file = data / "run.env"
+        self._opened_file = data / "sandbox-opened"
         passwords = Passwords.kept_in(data / "secrets.json")
         local = settings.local
         self.redis = RedisServer(
@@ -120,6 +122,7 @@ class Stack:
         }
         if not self.live:
             found["MARKET__BINANCE_URL"] = self._sandbox_url()
+            found["SANDBOX__OPENED"] = self._sandbox_opened()
         return {f"CRYPTO_MCP_{name}": value for name, value in found.items()}
 
     async def start(self, supervisor: Supervisor) -> None:
@@ -201,6 +204,14 @@ class Stack:
         """As set; if it is not set, no more than there are processors."""
         server = self.settings.server
         return server.workers if "workers" in server.model_fields_set else min(server.workers, os.cpu_count() or 1)
+
+    def _sandbox_opened(self) -> str:
+        """Kept from the first start on: a restart must not move the sandbox's prices in time, others remember them."""
+        if self.settings.sandbox.opened is not None:
+            return self.settings.sandbox.opened.isoformat()
+        if not self._opened_file.exists():
+            self._opened_file.write_text(datetime.now(UTC).isoformat(timespec="seconds"))
+        return self._opened_file.read_text()
 
     def _sandbox_url(self) -> str:
         return http_url(self.settings.sandbox.host, self.settings.sandbox.port)
