@@ -37,8 +37,8 @@ async def noop(job: Job, params: Number) -> Number:
 
 
 async def spin(job: Job, params: Number) -> Number:
-    """A millisecond of processor time, as a small analysis takes."""
-    until = time.process_time() + 0.001
+    """Four milliseconds of processor time, as an analysis of 500 bars takes."""
+    until = time.process_time() + 0.004
     while time.process_time() < until:
         pass
     return params
