@@ -9,7 +9,7 @@ from importlib import import_module
 
 from tests.bench.figures import Figures
 
-SECTIONS = ("queue", "front")
+SECTIONS = ("queue", "front", "analysis")
 
 
 def main() -> None:
