@@ -109,7 +109,7 @@ class Generated:
 
 @lru_cache(maxsize=900)
 def _block(symbol: Generated, block: int) -> Bars:
-    """512 hours. The cache holds the two newest blocks of every symbol, in 17 MB."""
+    """512 hours. The cache holds the two newest blocks of every symbol, in 18 MB."""
     random = np.random.default_rng([symbol.seed, symbol.number, block])
     moves, mood = _moves(random)
     shared = _shared_moves(symbol.seed, block)
