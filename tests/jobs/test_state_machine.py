@@ -1,0 +1,329 @@
+"""The protocol's scripts against a model of them, by moves in any order: lost replies, deaths, late ends included."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from pydantic import BaseModel
+from redis.asyncio import Redis
+
+from crypto_mcp.catalogue import Catalogue, JobKind
+from crypto_mcp.errors import CryptoMcpError, SourceUnavailable
+from crypto_mcp.jobs import envelope, keys
+from crypto_mcp.jobs.client import JobClient
+from crypto_mcp.jobs.dead import DeadLetters
+from crypto_mcp.jobs.desk import Desk
+from crypto_mcp.jobs.leases import Lease, return_orphans
+from crypto_mcp.jobs.scripting import Scripts
+from crypto_mcp.local.redis_server import RedisServer
+from crypto_mcp.models.answers import JobState
+from crypto_mcp.settings import QueueSettings
+
+LIST = "analysis:queue"
+WORKERS = ("one", "two")
+T = TypeVar("T")
+
+
+class Nothing(BaseModel):
+    n: int = 0
+
+
+KIND = JobKind("work", LIST, Nothing, Nothing, "none:none", "work", "work", max_tries=3)
+CATALOGUE = Catalogue((KIND,))
+QUEUE = QueueSettings(restart_grace=0)
+REFUSED = SourceUnavailable("not now")
+
+
+@dataclass
+class Model:
+    """What the queue should hold. A job is in one place: `list`, `arriving:W`, `desk:W`, `dead`, or nowhere."""
+
+    state: dict[str, JobState] = field(default_factory=dict)
+    place: dict[str, str] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)
+    cancelling: set[str] = field(default_factory=set)
+    waiting: list[str] = field(default_factory=list)  # the list, newest first
+    arriving: dict[str, list[str]] = field(default_factory=lambda: {w: [] for w in WORKERS})
+
+    def on_desk(self, worker: str, *states: JobState) -> list[str]:
+        return sorted(j for j, p in self.place.items() if p == f"desk:{worker}" and self.state[j] in states)
+
+    def end(self, job: str, state: JobState) -> None:
+        self.state[job] = state
+        self.cancelling.discard(job)
+        self.place.pop(job)
+        if state is JobState.DEAD:
+            self.place[job] = "dead"
+
+    def give_back(self, worker: str, *, uncount: bool) -> None:
+        """A desk's jobs, the longest held next in line; then what had arrived, before them."""
+        for job in [j for j, p in self.place.items() if p == f"desk:{worker}"]:
+            if job in self.cancelling:
+                self.end(job, JobState.CANCELLED)
+                continue
+            if uncount and self.state[job] is JobState.RUNNING:
+                self.attempts[job] -= 1
+            self.state[job] = JobState.QUEUED
+            self.place[job] = "list"
+            self.waiting.append(job)
+        for job in self.arriving[worker]:
+            self.place[job] = "list"
+            self.waiting.append(job)
+        self.arriving[worker] = []
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """Two workers, a client, and somebody who kills."""
+
+    url = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.numbers = itertools.count(1)
+        self.model = Model()
+
+    def do(self, call: Coroutine[Any, Any, T]) -> T:
+        return self.loop.run_until_complete(call)
+
+    def teardown(self) -> None:
+        if hasattr(self, "redis"):
+            self.do(self.redis.aclose())
+        self.loop.close()
+
+    @initialize()
+    def open(self) -> None:
+        async def connect() -> None:
+            self.redis = Redis.from_url(self.url)
+            await self.redis.flushall()
+            scripts = Scripts(self.redis)
+            self.scripts = scripts
+            self.client = JobClient(self.redis, QUEUE)
+            self.dead = DeadLetters(self.redis, QUEUE)
+            self.desks = {w: Desk(scripts, w, 2, QUEUE) for w in WORKERS}
+            self.leases = {w: Lease(self.redis, scripts, w, QUEUE) for w in WORKERS}
+            for lease in self.leases.values():
+                await lease.beat({})
+
+        self.do(connect())
+
+    # -- moves ---------------------------------------------------------------------------------------------------------
+
+    @rule(repeated=st.booleans())
+    def submit(self, repeated: bool) -> None:
+        job = f"job-{next(self.numbers)}"
+        for _ in range(1 + repeated):  # a submission whose reply was lost is made again
+            told = self.do(self.client.submit(KIND, Nothing(n=len(self.model.state)), job_id=job, share=False))
+            assert told.job_id == job
+        self._queued(job)
+
+    @rule()
+    def push(self) -> None:
+        job = f"job-{next(self.numbers)}"
+        self.do(self.redis.lpush(LIST, json.dumps({"kind": "work", "id": job, "params": {}})))  # type: ignore[arg-type]
+        self._queued(job)
+
+    def _queued(self, job: str) -> None:
+        self.model.state[job] = JobState.QUEUED
+        self.model.place[job] = "list"
+        self.model.attempts[job] = 0
+        self.model.waiting.insert(0, job)
+
+    @rule(worker=st.sampled_from(WORKERS), most=st.integers(1, 3))
+    def take(self, worker: str, most: int) -> None:
+        taken = [json.loads(raw)["id"] for raw in self.do(self.desks[worker].take(LIST, most))]
+        expected = [self.model.waiting.pop() for _ in range(min(most, len(self.model.waiting)))]
+        assert taken == expected
+        for job in taken:
+            self.model.place[job] = f"arriving:{worker}"
+            self.model.arriving[worker].insert(0, job)
+
+    @precondition(lambda self: any(self.model.arriving.values()))
+    @rule(data=st.data(), repeated=st.booleans())
+    def accept(self, data: st.DataObject, repeated: bool) -> None:
+        worker = data.draw(st.sampled_from([w for w in WORKERS if self.model.arriving[w]]))
+        job = data.draw(st.sampled_from(self.model.arriving[worker]))
+        raw = next(r for r in self.do(self._arrivals(worker)) if json.loads(r)["id"] == job)
+        accepted = envelope.read(raw, LIST, CATALOGUE, 10_000)
+        claim = self.desks[worker].claim()
+        starts = [self.do(self.desks[worker].accept(raw, accepted, claim)) for _ in range(1 + repeated)]
+        self.model.arriving[worker].remove(job)
+        if job in self.model.cancelling:
+            assert starts[0].verdict == "cancelled"
+            self.model.end(job, JobState.CANCELLED)
+            return
+        if starts[0].verdict == "later":
+            self.model.state[job] = JobState.RETRYING
+        else:
+            self.model.attempts[job] += 1
+            self.model.state[job] = JobState.RUNNING
+            assert {(s.verdict, s.attempt) for s in starts} == {("run", self.model.attempts[job])}
+        self.model.place[job] = f"desk:{worker}"
+
+    async def _arrivals(self, worker: str) -> list[bytes]:
+        return await self.redis.lrange(keys.arriving(worker, LIST), 0, -1)  # type: ignore[no-any-return, misc]
+
+    @precondition(lambda self: self._running())
+    @rule(data=st.data(), state=st.sampled_from([JobState.DONE, JobState.FAILED]), repeated=st.booleans())
+    def finish(self, data: st.DataObject, state: JobState, repeated: bool) -> None:
+        worker, job = data.draw(st.sampled_from(self._running()))
+        error: CryptoMcpError | None = None if state is JobState.DONE else REFUSED
+        for _ in range(1 + repeated):
+            assert self.do(self.desks[worker].finish(job, self.model.attempts[job], state, result=b"{}", error=error))
+        self.model.end(job, state)
+
+    @precondition(lambda self: self._running())
+    @rule(data=st.data())
+    def finish_late(self, data: st.DataObject) -> None:
+        """By a worker it was taken from, or of an attempt that is over: refused, and nothing changes."""
+        worker, job = data.draw(st.sampled_from(self._running()))
+        other = next(w for w in WORKERS if w != worker)
+        attempt = self.model.attempts[job]
+        assert not self.do(self.desks[other].finish(job, attempt, JobState.DONE, result=b"late"))
+        assert not self.do(self.desks[worker].finish(job, attempt - 1, JobState.DONE, result=b"late"))
+        assert self.do(self.desks[other].retry(job, attempt, 0, REFUSED)) is None
+
+    @precondition(lambda self: self._running())
+    @rule(data=st.data(), repeated=st.booleans())
+    def retry(self, data: st.DataObject, repeated: bool) -> None:
+        worker, job = data.draw(st.sampled_from(self._running()))
+        dues = {
+            self.do(self.desks[worker].retry(job, self.model.attempts[job], 0, REFUSED)) for _ in range(1 + repeated)
+        }
+        assert len(dues) == 1
+        self.model.state[job] = JobState.RETRYING
+
+    @precondition(lambda self: self._retrying())
+    @rule(data=st.data(), repeated=st.booleans())
+    def start(self, data: st.DataObject, repeated: bool) -> None:
+        worker, job = data.draw(st.sampled_from(self._retrying()))
+        starts = [self.do(self.desks[worker].start(job)) for _ in range(1 + repeated)]
+        self.model.attempts[job] += 1
+        self.model.state[job] = JobState.RUNNING
+        assert {(s.verdict, s.attempt) for s in starts} == {("run", self.model.attempts[job])}
+
+    @precondition(lambda self: self._running())
+    @rule(data=st.data(), repeated=st.booleans())
+    def bury(self, data: st.DataObject, repeated: bool) -> None:
+        worker, job = data.draw(st.sampled_from(self._running()))
+        text = envelope.write(job, KIND, Nothing(), reply_to="", trace="", client="")
+        accepted = envelope.read(text, LIST, CATALOGUE, 10_000)
+        for _ in range(1 + repeated):
+            assert self.do(self.desks[worker].bury(accepted, self.model.attempts[job], REFUSED))
+        self.model.end(job, JobState.DEAD)
+
+    @precondition(lambda self: self.model.state)
+    @rule(data=st.data(), repeated=st.booleans())
+    def cancel(self, data: st.DataObject, repeated: bool) -> None:
+        job = data.draw(st.sampled_from(sorted(self.model.state)))
+        if not self.do(self.redis.exists(keys.job(job))):
+            return  # pushed by a stranger and not taken yet: nobody knows its id
+        for _ in range(1 + repeated):
+            self.do(self.client.cancel(job))
+        state, place = self.model.state[job], self.model.place.get(job, "")
+        if (state is JobState.QUEUED and place == "list") or state is JobState.RETRYING:
+            if job in self.model.waiting:
+                self.model.waiting.remove(job)
+            self.model.end(job, JobState.CANCELLED)
+        elif not state.finished:
+            self.model.cancelling.add(job)
+
+    @precondition(lambda self: any(p == "dead" for p in self.model.place.values()))
+    @rule(data=st.data())
+    def replay(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(sorted(j for j, p in self.model.place.items() if p == "dead")))
+        assert self.do(self.dead.replay(LIST, job)) == job
+        self._queued(job)
+
+    # -- bad days ------------------------------------------------------------------------------------------------------
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def die(self, worker: str) -> None:
+        """The heartbeat ends; whoever looks returns what the worker held; then it comes back under its name."""
+        self.do(self.redis.delete(keys.heartbeat(worker)))
+        held = [j for j, p in self.model.place.items() if p.endswith(f":{worker}")]
+        self._order_desk(worker)
+        returned = self.do(return_orphans(self.redis, self.scripts, QUEUE))
+        assert returned == ({worker: len(held)} if held else {})
+        self.model.give_back(worker, uncount=False)
+        self.do(self.leases[worker].beat({}))
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def leave(self, worker: str) -> None:
+        self._order_desk(worker)
+        self.do(self.leases[worker].leave())
+        self.model.give_back(worker, uncount=True)
+        self.do(self.leases[worker].beat({}))
+
+    def _order_desk(self, worker: str) -> None:
+        """The model keeps no times: the order in which a desk goes back is read from its scores."""
+        order = [i.decode() for i in self.do(self.redis.zrevrange(keys.desk(worker), 0, -1))]
+        for job in order:
+            self.model.place[job] = self.model.place.pop(job)
+
+    @precondition(lambda self: self._running())
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        worker, job = data.draw(st.sampled_from(self._running()))
+        self.do(self.desks[worker].release(job))
+        if job in self.model.cancelling:
+            self.model.end(job, JobState.CANCELLED)
+        else:
+            self.model.state[job] = JobState.QUEUED
+            self.model.place[job] = "list"
+            self.model.waiting.append(job)
+
+    def _running(self) -> list[tuple[str, str]]:
+        return [(w, j) for w in WORKERS for j in self.model.on_desk(w, JobState.RUNNING)]
+
+    def _retrying(self) -> list[tuple[str, str]]:
+        return [(w, j) for w in WORKERS for j in self.model.on_desk(w, JobState.RETRYING)]
+
+    # -- what must hold after every move -------------------------------------------------------------------------------
+
+    @invariant()
+    def every_job_is_where_the_model_has_it(self) -> None:
+        if hasattr(self, "redis"):
+            self.do(self._compare())
+
+    async def _compare(self) -> None:
+        found: dict[str, list[str]] = {}
+        for place, key in [("list", LIST), *((f"arriving:{w}", keys.arriving(w, LIST)) for w in WORKERS)]:
+            for raw in await self.redis.lrange(key, 0, -1):  # type: ignore[misc]
+                found.setdefault(json.loads(raw)["id"], []).append(place)
+        for worker in WORKERS:
+            for job in await self.redis.zrange(keys.desk(worker), 0, -1):
+                found.setdefault(job.decode(), []).append(f"desk:{worker}")
+        for letter in await self.dead.entries(LIST, limit=1000):
+            found.setdefault(letter.job_id, []).append("dead")
+        assert found == {job: [place] for job, place in self.model.place.items()}
+        for job, state in self.model.state.items():
+            record = await self.redis.hmget(keys.job(job), ["state", "attempts"])  # type: ignore[misc]
+            if record[0] is not None:
+                assert record == [state.value.encode(), str(self.model.attempts[job]).encode()], job
+                assert (await self.redis.ttl(keys.job(job)) > 0) is state.finished
+
+
+async def test_any_order_of_moves_keeps_every_job_in_one_place(redis_server: RedisServer) -> None:
+    """Runs in a thread: the machine has an event loop of its own."""
+    QueueMachine.url = redis_server.url(2)
+    bounds = settings(
+        max_examples=120, stateful_step_count=40, deadline=None, derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    await asyncio.to_thread(run_state_machine_as_test, QueueMachine, settings=bounds)
