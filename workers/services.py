@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crypto_mcp.market.binance import BinanceSpot
-    from crypto_mcp.stores.mongo import MongoStore
-
     from crypto_mcp.settings import Settings
+    from crypto_mcp.stores.mongo import MongoStore
 
 
 @dataclass
