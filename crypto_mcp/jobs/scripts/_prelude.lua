@@ -55,6 +55,7 @@ local function close(id, state, record_ttl)
   local was = redis.call('HMGET', key, 'digest', 'reply_to', 'worker')
   redis.call('HSET', key, 'state', state, 'finished_at', now_ms())
   redis.call('HDEL', key, 'envelope', 'not_before', 'cancel')
+  if state == 'done' then redis.call('HDEL', key, 'progress', 'words') end
   redis.call('EXPIRE', key, record_ttl)
   if was[1] and redis.call('GET', 'same:' .. was[1]) == id then redis.call('DEL', 'same:' .. was[1]) end
   if was[3] then redis.call('SREM', 'cancels:' .. was[3], id) end
