@@ -48,6 +48,8 @@ class Account:
         options.append(f"--pdeathsig={death_signal.name.removeprefix('SIG')}")
         if not all(_open_to_others(path) for path in needs):
             options += ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+            # Without it access(2), by which initdb looks for its programs, would not count the capability.
+            options.append("--securebits=+no_setuid_fixup")
         return [setpriv, *options, "--", *argv]
 
 
