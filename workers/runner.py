@@ -144,7 +144,7 @@ class Runner:
                 self._run_at(held, start.due_ms)
             elif start.verdict == "run":
                 held.attempt = start.attempt
-                with bound_contextvars(job_id=job_id, trace=held.job.trace or None):
+                with bound_contextvars(job_id=job_id, **({"request_id": held.job.trace} if held.job.trace else {})):
                     await self._run(held)
         finally:
             if held.due is None and self.held.get(job_id) is held:

@@ -20,6 +20,7 @@ import structlog
 from arq.connections import ArqRedis
 from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
 
 from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.jobs import keys
@@ -104,9 +105,10 @@ class DeskWorker(Worker):
 
     async def main(self) -> None:
         """Runs until a signal ends it."""
+        bind_contextvars(worker=self.name)  # in every line of this process: its tasks inherit it
         await insist(lambda: refuse_eviction(self._redis, allowed=self._settings.allow_eviction))
         await self._beat()
-        log.info("worker started", worker=self.name, lists=self.lists, kinds=list(self.functions))
+        log.info("worker started", lists=self.lists, kinds=list(self.functions))
         async with asyncio.TaskGroup() as group:
             self._taking = group.create_task(self._take_jobs(), name="intake")
             group.create_task(self._keep_alive(), name="heartbeat")
@@ -126,7 +128,7 @@ class DeskWorker(Worker):
         await self._blocking.aclose()
         await self._orders.aclose()
         with contextlib.suppress(StoreUnavailable):
-            log.info("worker left", worker=self.name, returned=await self._lease.leave())
+            log.info("worker left", returned=await self._lease.leave())
         with contextlib.suppress(RedisError, OSError):
             await super().close()
         await self._services.close()
@@ -166,13 +168,13 @@ class DeskWorker(Worker):
         running = self._runner.running()
         beat = await insist(lambda: self._lease.beat(self._info()))
         if not beat.kept and running:
-            log.warning("the heartbeat had run out", worker=self.name, running=len(running))
+            log.warning("the heartbeat had run out", running=len(running))
         for job_id in running - beat.desk:
             self._runner.interrupt(job_id, Interruption.LOST)
         for job_id in beat.cancels:
             self._runner.interrupt(job_id, Interruption.BY_REQUEST)
         for job_id in beat.desk - self._runner.held.keys():
-            log.warning("returned a job held unknowingly", worker=self.name, job_id=job_id)
+            log.warning("returned a job held unknowingly", job_id=job_id)
             with contextlib.suppress(StoreUnavailable):
                 await self._desk.release(job_id)
 
