@@ -130,7 +130,8 @@ class DeskWorker(Worker):
         with contextlib.suppress(StoreUnavailable):
             log.info("worker left", returned=await self._lease.leave())
         with contextlib.suppress(RedisError, OSError):
-            await super().close()
+            await self._redis.delete(self.health_check_key)
+        await self._redis.aclose()
         await self._services.close()
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
