@@ -106,5 +106,5 @@ def test_a_market_without_swings_has_an_empty_landscape() -> None:
     flat: Candles = from_closes(100 + 0 * random_walk(120, seed=1).close, wick=0)
     empty = survey(flat)
     assert empty.zones == ()
-    assert empty.external == Standing()
+    assert repr(empty.external) == repr(Standing())  # its level is NaN, equal to nothing
     assert (empty.support, empty.resistance, empty.range) == ([], [], None)
