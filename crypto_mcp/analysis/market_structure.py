@@ -14,6 +14,7 @@ from crypto_mcp.analysis.kernels import inside_zones, plain
 from crypto_mcp.analysis.liquidity import LiquidityLevel, Sweep, find_liquidity, find_sweeps
 from crypto_mcp.analysis.measures import Measures, measure
 from crypto_mcp.analysis.order_blocks import OrderBlock, ZoneType, find_order_blocks
+from crypto_mcp.analysis.registry import causal
 from crypto_mcp.analysis.structure import Break, BreakBy, find_breaks, merged, trend_of
 from crypto_mcp.analysis.swings import Swing, find_swings
 from crypto_mcp.analysis.volume_flow import AnchoredVwap, anchored_vwap, approximate_cvd
@@ -113,6 +114,12 @@ class Structure:
         return chances
 
 
+@causal(
+    "find_structure",
+    {},
+    {"settings": StructureSettings(internal=1, external=4, break_by="wick", min_gap=0.0, max_age=60)},
+    newest_only=("profile", "vwap_from_high", "vwap_from_low"),
+)
 def find_structure(candles: Candles, settings: StructureSettings | None = None) -> Structure:
     """All structure of these bars; see docs/analysis.md for each definition.
 
