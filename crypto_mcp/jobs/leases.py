@@ -47,13 +47,16 @@ class Lease:
         self._settings = settings
 
     async def renew(self, info: Mapping[str, object]) -> bool:
-        """Renews the heartbeat in one command; False if it had run out, then `beat` is due."""
+        """Renews the heartbeat in one command; False if it had run out.
+
+        Then nothing is written and `beat` is due: it makes a worker known again that others have forgotten meanwhile.
+        """
         ttl = int(self._settings.heartbeat_ttl * 1000)
         try:
-            before = await self._redis.set(keys.heartbeat(self._worker), orjson.dumps(info), px=ttl, get=True)
+            renewed = await self._redis.set(keys.heartbeat(self._worker), orjson.dumps(info), px=ttl, xx=True)
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
-        return before is not None
+        return bool(renewed)
 
     async def beat(self, info: Mapping[str, object]) -> Beat:
         """Renews the heartbeat, makes the worker known, and compares its desk."""
