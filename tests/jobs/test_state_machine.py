@@ -71,7 +71,11 @@ class Model:
             self.place[job] = "dead"
 
     def give_back(self, worker: str, *, uncount: bool) -> None:
-        """A desk's jobs, the longest held next in line; then what had arrived, before them."""
+        """What had arrived, then the desk's jobs, the longest held next in line."""
+        for job in self.arriving[worker]:
+            self.place[job] = "list"
+            self.waiting.append(job)
+        self.arriving[worker] = []
         for job in [j for j, p in self.place.items() if p == f"desk:{worker}"]:
             if job in self.cancelling:
                 self.end(job, JobState.CANCELLED)
@@ -81,10 +85,6 @@ class Model:
             self.state[job] = JobState.QUEUED
             self.place[job] = "list"
             self.waiting.append(job)
-        for job in self.arriving[worker]:
-            self.place[job] = "list"
-            self.waiting.append(job)
-        self.arriving[worker] = []
 
 
 class QueueMachine(RuleBasedStateMachine):

@@ -92,19 +92,19 @@ local function return_to_list(desk, id, uncount, record_ttl)
   tell(id, 'queued')
 end
 
--- Everything a worker holds goes back: newest first, so that the oldest ends up next in line.
+-- Everything a worker holds goes back, newest first, so that the oldest ends up next in line: what had only arrived,
+-- then the desk.
 local function return_all(worker, lists, uncount, record_ttl)
   local count = 0
-  local desk = 'desk:' .. worker
-  local ids = redis.call('ZREVRANGE', desk, 0, -1)
-  for _, id in ipairs(ids) do
-    return_to_list(desk, id, uncount, record_ttl)
-    count = count + 1
-  end
   for _, list in ipairs(lists) do
     local arriving = 'arriving:' .. worker .. ':' .. list
     -- BLMOVE puts the newest arrival left; moving from the left keeps the oldest rightmost.
     while redis.call('LMOVE', arriving, list, 'LEFT', 'RIGHT') do count = count + 1 end
+  end
+  local desk = 'desk:' .. worker
+  for _, id in ipairs(redis.call('ZREVRANGE', desk, 0, -1)) do
+    return_to_list(desk, id, uncount, record_ttl)
+    count = count + 1
   end
   return count
 end
