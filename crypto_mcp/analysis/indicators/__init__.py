@@ -1,0 +1,1 @@
+"""Classical indicators, by family, each a row of a table."""
