@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 
 from crypto_mcp.catalogue import LISTS
 from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.jobs import keys
-from crypto_mcp.jobs.envelope import new_id
+from crypto_mcp.jobs.envelope import Envelope, new_id
 from crypto_mcp.jobs.scripting import Scripts, unavailable
 from crypto_mcp.models.answers import ErrorBody
 
@@ -77,25 +77,34 @@ class DeadLetters:
         """One entry; `NoDeadLetter` if it is not there."""
         return DeadLetter.model_validate(orjson.loads(await self._find(list_name, job_id)))
 
-    async def replay(self, list_name: str, job_id: str) -> str:
+    async def replay(self, list_name: str, letter_id: str) -> str:
         """Puts an entry's envelope back on its list as a fresh job and returns that job's id.
 
         The job keeps its id, so that effects it had before it died are repeated onto themselves.
         """
-        row = await self._find(list_name, job_id)
+        row = await self._find(list_name, letter_id)
         letter = DeadLetter.model_validate(orjson.loads(row))
-        body = _body(letter)
-        body.setdefault("id", letter.job_id if letter.attempts else new_id())
+        body, envelope = _pushed(letter)
+        job_id = envelope.id or (letter.job_id if letter.attempts else new_id())
         outcome = await self._scripts.run(
             "replay",
             (keys.dead(list_name), list_name),
-            (row, str(body["id"]), orjson.dumps(body), str(body.get("kind", "")), self._settings.recent),
+            (
+                row,
+                job_id,
+                orjson.dumps(body | {"id": job_id}),
+                envelope.kind,
+                envelope.reply_to or "",
+                envelope.client or "",
+                envelope.trace or "",
+                self._settings.recent,
+            ),
         )
         if outcome == b"busy":
-            raise NotReplayable(f"a job {body['id']} is under way", hint="Wait for it, then replay this entry.")
+            raise NotReplayable(f"a job {job_id} is under way", hint="Wait for it, then replay this entry.")
         if outcome == b"gone":
-            raise _none(list_name, job_id)
-        return str(body["id"])
+            raise _none(list_name, letter_id)
+        return job_id
 
     async def drop(self, list_name: str, job_id: str) -> None:
         """Removes an entry for good."""
@@ -124,14 +133,13 @@ class DeadLetters:
         return rows
 
 
-def _body(letter: DeadLetter) -> dict[str, Any]:
+def _pushed(letter: DeadLetter) -> tuple[dict[str, Any], Envelope]:
+    """What was pushed, as it was and as it is understood."""
     try:
         body = orjson.loads(letter.envelope or "")
-    except orjson.JSONDecodeError:
-        body = None
-    if not isinstance(body, dict):
-        raise NotReplayable("the entry is not a JSON object", hint="Push a corrected envelope and drop this entry.")
-    return body
+        return body, Envelope.model_validate(body)
+    except (orjson.JSONDecodeError, ValidationError):
+        raise NotReplayable("the entry is no envelope", hint="Push a corrected one and drop this entry.") from None
 
 
 def _none(list_name: str, job_id: str) -> NoDeadLetter:

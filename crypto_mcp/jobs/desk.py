@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import orjson
 
 from crypto_mcp.jobs import keys
-from crypto_mcp.jobs.envelope import dead_entry
+from crypto_mcp.jobs.envelope import dead_entry, named_id
 from crypto_mcp.models.answers import ErrorBody, JobState
 
 if TYPE_CHECKING:
@@ -140,10 +140,10 @@ class Desk:
 
     async def refuse(
         self, raw: bytes, list_name: str, error: CryptoMcpError, job_id: str, kind: str, reply_to: str
-    ) -> None:
-        """Moves what is no job to the dead list."""
-        entry = dead_entry(raw, list_name, error, job_id=job_id, attempts=0, worker=self.worker, at=time.time())
-        await self._scripts.run(
+    ) -> str:
+        """Moves what is no job to the dead list; the id it has there: `job_id`, or that of the job it was to be."""
+        entry = dead_entry(raw, list_name, error, job_id=None, attempts=0, worker=self.worker, at=time.time())
+        reply: bytes = await self._scripts.run(
             "refuse",
             (keys.arriving(self.worker, list_name), keys.dead(list_name)),
             (
@@ -157,8 +157,10 @@ class Desk:
                 reply_to,
                 self._settings.recent,
                 self._settings.record_ttl,
+                named_id(raw),
             ),
         )
+        return reply.decode()
 
     async def release(self, job_id: str) -> None:
         """Returns one job to its list."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from crypto_mcp.catalogue import Catalogue, JobKind
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.jobs import keys
 from crypto_mcp.validation import explain
+
+_ID = r"^[A-Za-z0-9_.-]{1,64}$"
 
 
 class BadEnvelope(InvalidRequest):
@@ -29,7 +32,7 @@ class Envelope(BaseModel):
 
     kind: str = Field(max_length=100)
     params: dict[str, Any] = {}
-    id: str | None = Field(None, min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    id: str | None = Field(None, pattern=_ID)
     submitted_at: float | str | None = None
     reply_to: str | None = Field(None, min_length=1, max_length=200)
     trace: str | None = Field(None, max_length=200)
@@ -111,11 +114,12 @@ def read(raw: bytes, list_name: str, catalogue: Catalogue, max_bytes: int) -> Ac
 
 
 def dead_entry(
-    raw: bytes, list_name: str, error: CryptoMcpError, *, job_id: str, attempts: int, worker: str, at: float
+    raw: bytes, list_name: str, error: CryptoMcpError, *, job_id: str | None, attempts: int, worker: str, at: float
 ) -> bytes:
     """What the dead list keeps of an envelope, with the reason: enough to understand it and to replay it.
 
     `envelope` is the text as it was pushed; bytes that are no UTF-8 are kept in hexadecimal as `envelope_hex`.
+    Without a `job_id` the script that stores the entry adds it.
     """
     try:
         envelope = {"envelope": raw.decode()}
@@ -123,7 +127,7 @@ def dead_entry(
         envelope = {"envelope_hex": raw.hex()}
     reason = {"code": error.code, "message": error.message, "hint": error.hint}
     entry = {
-        "job_id": job_id,
+        **({} if job_id is None else {"job_id": job_id}),
         "list": list_name,
         "reason": reason,
         "attempts": attempts,
@@ -140,3 +144,13 @@ def hints(raw: bytes) -> tuple[str, str]:
     except (orjson.JSONDecodeError, ValidationError):
         return "", ""
     return envelope.kind, envelope.reply_to or ""
+
+
+def named_id(raw: bytes) -> str:
+    """The id that an envelope names, whatever else is wrong with it; '' if it names none."""
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return ""
+    named = body.get("id") if isinstance(body, dict) else None
+    return named if isinstance(named, str) and re.fullmatch(_ID, named) else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel
 from redis.asyncio import Redis
@@ -19,7 +19,7 @@ from crypto_mcp.jobs.leases import Lease
 from crypto_mcp.jobs.scripting import Scripts
 from crypto_mcp.settings import QueueSettings
 
-LIST = "analysis:queue"
+LIST: Final = "analysis:queue"
 QUEUE_DB = 2
 
 
@@ -72,10 +72,8 @@ class HandDriven:
         try:
             job = envelope.read(raw, list_name, CATALOGUE, self.settings.max_envelope)
         except CryptoMcpError as error:
-            letter = envelope.new_id()
             kind, reply_to = envelope.hints(raw)
-            await self.desk.refuse(raw, list_name, error, letter, kind, reply_to)
-            return letter
+            return await self.desk.refuse(raw, list_name, error, envelope.new_id(), kind, reply_to)
         return job, await self.desk.accept(raw, job, self.desk.claim())
 
     async def accept(self) -> tuple[Accepted, Start]:

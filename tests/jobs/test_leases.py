@@ -26,7 +26,7 @@ async def _forget(queue: HandDriven) -> None:
     """What `rescue` does with a worker that held nothing for long."""
     await queue.redis.delete(keys.heartbeat(queue.worker))
     await return_orphans(queue.redis, queue.scripts, SETTINGS)
-    await queue.redis.zincrby("workers:dead", -2 * leases._FORGET_AFTER_MS, queue.worker)  # noqa: SLF001 - no waiting
+    await queue.redis.zincrby("workers:dead", -2 * leases._FORGET_AFTER_MS, queue.worker)
     await return_orphans(queue.redis, queue.scripts, SETTINGS)
     assert queue.worker not in await known_workers(queue.redis)
 
