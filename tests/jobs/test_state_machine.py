@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -34,7 +34,7 @@ from crypto_mcp.local.redis_server import RedisServer
 from crypto_mcp.models.answers import JobState
 from crypto_mcp.settings import QueueSettings
 
-LIST = "analysis:queue"
+LIST: Final = "analysis:queue"
 WORKERS = ("one", "two")
 T = TypeVar("T")
 

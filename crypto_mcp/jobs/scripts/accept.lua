@@ -35,6 +35,7 @@ end
 if was[2] and tonumber(was[2]) > at then
   redis.call('HSET', key, 'state', 'retrying')
   redis.call('ZADD', KEYS[2], was[2], id)
+  tell(id, 'retrying')
   return { 'later', was[2] }
 end
 if not was[4] then redis.call('HSET', key, 'started_at', at) end

@@ -25,8 +25,9 @@ if redis.call('EXISTS', key) == 1 then return join(id) end
 if ARGV[11] == '1' then
   local other = redis.call('GET', 'same:' .. digest)
   if other then
-    local state = redis.call('HGET', job_key(other), 'state')
-    if state and not is_finished(state) then
+    local was = redis.call('HMGET', job_key(other), 'state', 'cancel')
+    -- Not one that is being cancelled: who asks now wants an answer.
+    if was[1] and not is_finished(was[1]) and not was[2] then
       if KEYS[2] ~= '' then redis.call('SET', KEYS[2], other .. ' ' .. digest, 'EX', ARGV[10]) end
       return join(other)
     end
