@@ -21,6 +21,7 @@ RESERVED_PREFIXES = (
     "answer:",
     "front:",
     "leader:",
+    "health:",
 )
 
 

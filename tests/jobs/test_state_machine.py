@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -23,10 +24,10 @@ from pydantic import BaseModel
 from redis.asyncio import Redis
 
 from crypto_mcp.catalogue import Catalogue, JobKind
-from crypto_mcp.errors import CryptoMcpError, SourceUnavailable
+from crypto_mcp.errors import CryptoMcpError, IdempotencyConflict, SourceUnavailable
 from crypto_mcp.jobs import envelope, keys
 from crypto_mcp.jobs.client import JobClient
-from crypto_mcp.jobs.dead import DeadLetters
+from crypto_mcp.jobs.dead import DeadLetters, NotReplayable
 from crypto_mcp.jobs.desk import Desk
 from crypto_mcp.jobs.leases import Lease, return_orphans
 from crypto_mcp.jobs.scripting import Scripts
@@ -58,6 +59,9 @@ class Model:
     attempts: dict[str, int] = field(default_factory=dict)
     cancelling: set[str] = field(default_factory=set)
     waiting: list[str] = field(default_factory=list)  # the list, newest first
+    same: dict[int, str] = field(default_factory=dict)  # by parameters, the job that equal requests join
+    idempotent: dict[str, tuple[int, str]] = field(default_factory=dict)
+    pushed_as: dict[str, str] = field(default_factory=dict)  # by a letter's id, the id its pusher gave
     arriving: dict[str, list[str]] = field(default_factory=lambda: {w: [] for w in WORKERS})
 
     def on_desk(self, worker: str, *states: JobState) -> list[str]:
@@ -67,6 +71,7 @@ class Model:
         self.state[job] = state
         self.cancelling.discard(job)
         self.place.pop(job)
+        self.same = {n: other for n, other in self.same.items() if other != job}
         if state is JobState.DEAD:
             self.place[job] = "dead"
 
@@ -132,10 +137,37 @@ class QueueMachine(RuleBasedStateMachine):
             assert told.job_id == job
         self._queued(job)
 
+    @rule(n=st.integers(0, 1), key=st.sampled_from([None, "a", "b"]))
+    def submit_shared(self, n: int, key: str | None) -> None:
+        """Of few different requests, so that many are equal; the first use of a key decides what it stands for."""
+        job = f"job-{next(self.numbers)}"
+        call = self.client.submit(KIND, Nothing(n=-1 - n), job_id=job, idempotency_key=key)
+        asked, known = self.model.idempotent.get(key or "", (n, ""))
+        if asked != n:
+            with pytest.raises(IdempotencyConflict):
+                self.do(call)
+            return
+        equal = self.model.same.get(n, "")
+        expected = known or (equal if equal not in self.model.cancelling else "") or job
+        told = self.do(call)
+        assert (told.job_id, told.joined) == (expected, expected != job)
+        if key:
+            self.model.idempotent[key] = (n, expected)
+        if expected == job:
+            self.model.same[n] = job
+            self._queued(job)
+        assert told.state is self.model.state[expected]
+
+    @rule()
+    def push_garbage(self) -> None:
+        job = f"bad-{next(self.numbers)}"
+        self.do(self.redis.lpush(LIST, json.dumps({"colour": "red", "id": job})))
+        self._queued(job)
+
     @rule()
     def push(self) -> None:
         job = f"job-{next(self.numbers)}"
-        self.do(self.redis.lpush(LIST, json.dumps({"kind": "work", "id": job, "params": {}})))  # type: ignore[arg-type]
+        self.do(self.redis.lpush(LIST, json.dumps({"kind": "work", "id": job, "params": {}})))
         self._queued(job)
 
     def _queued(self, job: str) -> None:
@@ -154,11 +186,15 @@ class QueueMachine(RuleBasedStateMachine):
             self.model.arriving[worker].insert(0, job)
 
     @precondition(lambda self: any(self.model.arriving.values()))
-    @rule(data=st.data(), repeated=st.booleans())
-    def accept(self, data: st.DataObject, repeated: bool) -> None:
+    @rule(data=st.data(), repeated=st.booleans(), knows=st.sampled_from([True, True, True, False]))
+    def accept(self, data: st.DataObject, repeated: bool, knows: bool) -> None:
+        """Or refuse: garbage, and whatever this worker does not know the kind of."""
         worker = data.draw(st.sampled_from([w for w in WORKERS if self.model.arriving[w]]))
         job = data.draw(st.sampled_from(self.model.arriving[worker]))
         raw = next(r for r in self.do(self._arrivals(worker)) if json.loads(r)["id"] == job)
+        if job.startswith("bad-") or not knows:
+            self._refuse(worker, job, raw, repeated)
+            return
         accepted = envelope.read(raw, LIST, CATALOGUE, 10_000)
         claim = self.desks[worker].claim()
         starts = [self.do(self.desks[worker].accept(raw, accepted, claim)) for _ in range(1 + repeated)]
@@ -175,8 +211,26 @@ class QueueMachine(RuleBasedStateMachine):
             assert {(s.verdict, s.attempt) for s in starts} == {("run", self.model.attempts[job])}
         self.model.place[job] = f"desk:{worker}"
 
+    def _refuse(self, worker: str, job: str, raw: bytes, repeated: bool) -> None:
+        """The job itself is dead if there is a record of it; else its letter has an id of its own."""
+        letter = f"letter-{next(self.numbers)}"
+        known = self.do(self.redis.exists(keys.job(job)))
+        refused = {
+            self.do(self.desks[worker].refuse(raw, LIST, REFUSED, letter, "work", "")) for _ in range(1 + repeated)
+        }
+        assert refused - {""} == {job if known else letter}
+        self.model.arriving[worker].remove(job)
+        if known:
+            self.model.end(job, JobState.DEAD)
+            return
+        for of in (self.model.state, self.model.place, self.model.attempts):
+            of.pop(job)
+        self.model.state[letter], self.model.place[letter], self.model.attempts[letter] = JobState.DEAD, "dead", 0
+        self.model.pushed_as[letter] = job
+
     async def _arrivals(self, worker: str) -> list[bytes]:
-        return await self.redis.lrange(keys.arriving(worker, LIST), 0, -1)  # type: ignore[no-any-return, misc]
+        rows: list[bytes] = await self.redis.lrange(keys.arriving(worker, LIST), 0, -1)
+        return rows
 
     @precondition(lambda self: self._running())
     @rule(data=st.data(), state=st.sampled_from([JobState.DONE, JobState.FAILED]), repeated=st.booleans())
@@ -197,6 +251,30 @@ class QueueMachine(RuleBasedStateMachine):
         assert not self.do(self.desks[other].finish(job, attempt, JobState.DONE, result=b"late"))
         assert not self.do(self.desks[worker].finish(job, attempt - 1, JobState.DONE, result=b"late"))
         assert self.do(self.desks[other].retry(job, attempt, 0, REFUSED)) is None
+
+    @precondition(lambda self: self.model.state)
+    @rule(data=st.data())
+    def finish_what_nobody_holds(self, data: st.DataObject) -> None:
+        """Waiting again, or over: nothing changes; only who ended it itself is told that it did."""
+        held = {job for _, job in [*self._running(), *self._retrying()]}
+        loose = sorted(self.model.state.keys() - held)
+        if loose:
+            job = data.draw(st.sampled_from(loose))
+            for desk in self.desks.values():
+                ended = self.do(desk.finish(job, self.model.attempts[job], JobState.DONE, result=b"late"))
+                assert self.model.state[job].finished or not ended
+            assert self.do(self.redis.get(keys.answer(job))) != b"late"
+
+    @precondition(lambda self: self._running())
+    @rule(data=st.data(), fraction=st.sampled_from([0.0, 0.25, 1.0]))
+    def progress(self, data: st.DataObject, fraction: float) -> None:
+        worker, job = data.draw(st.sampled_from(self._running()))
+        other = next(w for w in WORKERS if w != worker)
+        self.do(self.desks[worker].progress(job, self.model.attempts[job], fraction, "on its way"))
+        self.do(self.desks[other].progress(job, self.model.attempts[job], 0.5, "late"))
+        progress = self.do(self.client.get(job)).progress
+        assert progress is not None
+        assert (progress.fraction, progress.words) == (fraction, "on its way")
 
     @precondition(lambda self: self._running())
     @rule(data=st.data(), repeated=st.booleans())
@@ -247,8 +325,14 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def replay(self, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(sorted(j for j, p in self.model.place.items() if p == "dead")))
-        assert self.do(self.dead.replay(LIST, job)) == job
-        self._queued(job)
+        pushed = self.model.pushed_as.get(job, job)
+        if pushed.startswith("bad-"):
+            with pytest.raises(NotReplayable):
+                self.do(self.dead.replay(LIST, job))
+            return
+        assert self.do(self.dead.replay(LIST, job)) == pushed
+        self.model.place.pop(job)
+        self._queued(pushed)
 
     # -- bad days ------------------------------------------------------------------------------------------------------
 
@@ -304,7 +388,7 @@ class QueueMachine(RuleBasedStateMachine):
     async def _compare(self) -> None:
         found: dict[str, list[str]] = {}
         for place, key in [("list", LIST), *((f"arriving:{w}", keys.arriving(w, LIST)) for w in WORKERS)]:
-            for raw in await self.redis.lrange(key, 0, -1):  # type: ignore[misc]
+            for raw in await self.redis.lrange(key, 0, -1):
                 found.setdefault(json.loads(raw)["id"], []).append(place)
         for worker in WORKERS:
             for job in await self.redis.zrange(keys.desk(worker), 0, -1):
@@ -312,8 +396,11 @@ class QueueMachine(RuleBasedStateMachine):
         for letter in await self.dead.entries(LIST, limit=1000):
             found.setdefault(letter.job_id, []).append("dead")
         assert found == {job: [place] for job, place in self.model.place.items()}
+        for n in (0, 1):
+            pointer = await self.redis.get(f"same:{envelope.params_digest(KIND, Nothing(n=-1 - n))}")
+            assert (pointer or b"").decode() == self.model.same.get(n, "")
         for job, state in self.model.state.items():
-            record = await self.redis.hmget(keys.job(job), ["state", "attempts"])  # type: ignore[misc]
+            record = await self.redis.hmget(keys.job(job), ["state", "attempts"])
             if record[0] is not None:
                 assert record == [state.value.encode(), str(self.model.attempts[job]).encode()], job
                 assert (await self.redis.ttl(keys.job(job)) > 0) is state.finished
