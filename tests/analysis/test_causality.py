@@ -12,6 +12,7 @@ from nasty import NASTY
 from walks import mean_reverting, random_walk
 
 from crypto_mcp.analysis.findings import NEVER, Findings
+from crypto_mcp.analysis.indicators import INDICATORS
 from crypto_mcp.analysis.market_structure import find_structure
 from crypto_mcp.analysis.measures import measure
 from crypto_mcp.analysis.registry import REGISTRY, Causal, causal
@@ -118,6 +119,10 @@ def test_fields_of_the_newest_bar_are_left_out_by_name_only() -> None:
     told = strict.differences(random_walk(300, seed=5), 250, {})
     assert {difference.split(".")[1] for difference in told} == {"profile", "vwap_from_high", "vwap_from_low"}
     assert REGISTRY["find_structure"].function is find_structure
+
+
+def test_every_indicator_is_under_the_law() -> None:
+    assert {f"indicator {name}" for name in INDICATORS} | {"candlestick patterns", "divergences"} <= set(REGISTRY)
 
 
 def test_a_name_is_registered_once_and_a_tolerance_needs_a_reason() -> None:
