@@ -177,6 +177,9 @@ class QueueMachine(RuleBasedStateMachine):
         self.model.waiting.insert(0, job)
 
     @rule(worker=st.sampled_from(WORKERS), most=st.integers(1, 3))
+    def take_some(self, worker: str, most: int) -> None:
+        self.take(worker, most)
+
     def take(self, worker: str, most: int) -> None:
         taken = [json.loads(raw)["id"] for raw in self.do(self.desks[worker].take(LIST, most))]
         expected = [self.model.waiting.pop() for _ in range(min(most, len(self.model.waiting)))]
@@ -191,6 +194,17 @@ class QueueMachine(RuleBasedStateMachine):
         """Or refuse: garbage, and whatever this worker does not know the kind of."""
         worker = data.draw(st.sampled_from([w for w in WORKERS if self.model.arriving[w]]))
         job = data.draw(st.sampled_from(self.model.arriving[worker]))
+        self._accept(worker, job, repeated, knows)
+
+    @precondition(lambda self: self.model.waiting)
+    @rule(worker=st.sampled_from(WORKERS))
+    def take_and_accept(self, worker: str) -> None:
+        """What a worker does most."""
+        job = self.model.waiting[-1]
+        self.take(worker, 1)
+        self._accept(worker, job, repeated=False, knows=True)
+
+    def _accept(self, worker: str, job: str, repeated: bool, knows: bool) -> None:
         raw = next(r for r in self.do(self._arrivals(worker)) if json.loads(r)["id"] == job)
         if job.startswith("bad-") or not knows:
             self._refuse(worker, job, raw, repeated)
@@ -204,6 +218,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.model.end(job, JobState.CANCELLED)
             return
         if starts[0].verdict == "later":
+            assert {s.verdict for s in starts} == {"later"}
             self.model.state[job] = JobState.RETRYING
         else:
             self.model.attempts[job] += 1
@@ -277,11 +292,12 @@ class QueueMachine(RuleBasedStateMachine):
         assert (progress.fraction, progress.words) == (fraction, "on its way")
 
     @precondition(lambda self: self._running())
-    @rule(data=st.data(), repeated=st.booleans())
-    def retry(self, data: st.DataObject, repeated: bool) -> None:
+    @rule(data=st.data(), repeated=st.booleans(), delay=st.sampled_from([0, 60]))
+    def retry(self, data: st.DataObject, repeated: bool, delay: int) -> None:
         worker, job = data.draw(st.sampled_from(self._running()))
         dues = {
-            self.do(self.desks[worker].retry(job, self.model.attempts[job], 0, REFUSED)) for _ in range(1 + repeated)
+            self.do(self.desks[worker].retry(job, self.model.attempts[job], delay, REFUSED))
+            for _ in range(1 + repeated)
         }
         assert len(dues) == 1
         self.model.state[job] = JobState.RETRYING
@@ -308,7 +324,12 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.state)
     @rule(data=st.data(), repeated=st.booleans())
     def cancel(self, data: st.DataObject, repeated: bool) -> None:
-        job = data.draw(st.sampled_from(sorted(self.model.state)))
+        alike: dict[
+            tuple[JobState, str], list[str]
+        ] = {}  # all kinds of places equally often, however many jobs are there
+        for each, its_state in sorted(self.model.state.items()):
+            alike.setdefault((its_state, self.model.place.get(each, "")), []).append(each)
+        job = data.draw(st.sampled_from(alike[data.draw(st.sampled_from(sorted(alike)))]))
         if not self.do(self.redis.exists(keys.job(job))):
             return  # pushed by a stranger and not taken yet: nobody knows its id
         for _ in range(1 + repeated):
