@@ -10,7 +10,10 @@ from crypto_mcp.models.timeframes import Timeframe
 
 # Findings are followed for 1000 bars; the swings behind them and the usual range want more before that.
 STRUCTURE_BARS = 2000
-_WINDOWS = frozenset(("within", "always", "count", "highest", "lowest", "total"))
+# Bars that an operation looks back at beyond the number it is given.
+_REACH = {"shift": 0, "change": 0, "bars_since": 0} | dict.fromkeys(
+    ("within", "always", "count", "highest", "lowest", "total"), -1
+)
 
 
 def bars_needed(plan: Plan, step: int, given: frozenset[Timeframe] = frozenset()) -> int:
@@ -29,24 +32,17 @@ def bars_needed(plan: Plan, step: int, given: frozenset[Timeframe] = frozenset()
 
 
 def _own(action: Step, step: int, given: frozenset[Timeframe]) -> int:
-    options = action.options
-    match action.operation:
-        case "shift" | "change":
-            return int(str(options[0]))
-        case "bars_since":
-            return int(str(options[0])) + 1
-        case name if name in _WINDOWS:
-            return int(str(options[0])) - 1
-        case "structure":
-            return STRUCTURE_BARS
-        case "indicator":
-            name, settings = options
-            needs = INDICATORS[str(name)].needs
-            assert isinstance(settings, tuple)
-            return needs(step, *settings) if needs else 1
-        case "tf":
-            return _of_higher(action, step, given)
-    return 0
+    if action.operation == "structure":
+        return STRUCTURE_BARS
+    if action.operation == "tf":
+        return _of_higher(action, step, given)
+    if action.operation == "indicator":
+        name, settings = action.options
+        needs = INDICATORS[str(name)].needs
+        assert isinstance(settings, tuple)
+        return needs(step, *settings) if needs else 1
+    more = _REACH.get(action.operation)
+    return 0 if more is None else int(str(action.options[0])) + more
 
 
 def _of_higher(action: Step, step: int, given: frozenset[Timeframe]) -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import difflib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from crypto_mcp.analysis.indicators import Indicator
 from crypto_mcp.conditions.errors import ConditionError
 from crypto_mcp.conditions.functions import FUNCTIONS, NAMES, OUTPUTS, SERIES, STRUCTURE_NAMES, TF, Argument, Function
-from crypto_mcp.conditions.history import bars_needed
+from crypto_mcp.conditions.history import bars_needed, within
 from crypto_mcp.conditions.plan import Builder, Kind, Plan
 from crypto_mcp.conditions.source import read
 from crypto_mcp.conditions.typing_rules import Mismatch, combined, comparable
@@ -62,23 +64,11 @@ class Parser:
             raise _error(node, f"this is nested more than {MAX_DEPTH} deep")
         if self.nodes > MAX_NODES or len(self.builder.steps) > MAX_STEPS:
             raise _error(node, f"the condition has more than {MAX_NODES} parts")
-        match node:
-            case ast.Constant():
-                return self._constant(node)
-            case ast.Name(id=name):
-                return self._name(node, name)
-            case ast.BoolOp():
-                return self._joined(node, depth)
-            case ast.UnaryOp():
-                return self._unary(node, depth)
-            case ast.BinOp():
-                return self._arithmetic(node, depth)
-            case ast.Compare():
-                return self._compared(node, depth)
-            case ast.Subscript():
-                return self._shifted(node, depth)
-            case ast.Call():
-                return self._called(node, depth)
+        if isinstance(node, ast.Name):
+            return self._name(node, node.id)
+        for kind, read_it in _READERS.items():
+            if isinstance(node, kind):
+                return read_it(self, node, depth)
         raise _error(node, f"{_called_what(node)} does not belong in a condition")
 
     def condition(self, node: ast.expr, depth: int = 0) -> Term:
@@ -96,7 +86,7 @@ class Parser:
             raise _error(node, f"a number is wanted, and {_text(node)} is a condition")
         return term
 
-    def _constant(self, node: ast.Constant) -> Term:
+    def _constant(self, node: ast.Constant, _: int) -> Term:
         value = node.value
         if isinstance(value, bool) or not isinstance(value, (int, float, complex)):
             raise _error(node, f"{_text(node)} does not stand by itself", advice="Write a comparison.")
@@ -386,12 +376,23 @@ class Parser:
         return self.builder.add("and", self._comparison(node, now, a, b), self._comparison(node, before, a_ago, b_ago))
 
 
+_READERS: dict[type[ast.expr], Callable[[Parser, Any, int], Term]] = {
+    ast.Constant: Parser._constant,
+    ast.BoolOp: Parser._joined,
+    ast.UnaryOp: Parser._unary,
+    ast.BinOp: Parser._arithmetic,
+    ast.Compare: Parser._compared,
+    ast.Subscript: Parser._shifted,
+    ast.Call: Parser._called,
+}
+
+
 def parsed(text: str) -> tuple[Plan, str]:
     """The plan of a condition and how it reads. ConditionError where it is none."""
     node, parser = read(text), Parser()
     term = parser.condition(node)
     plan = parser.builder.plan(term.step)
-    needed = bars_needed(plan, MINUTE_MS)
+    needed = max(bars_needed(part, MINUTE_MS, frozenset(Timeframe)) for part in within(plan))
     if needed > MAX_LOOKBACK:
         raise _error(node, f"the condition needs {needed} bars of history, more than {MAX_LOOKBACK}")
     sentence = term.words[:1].upper() + term.words[1:] + "."

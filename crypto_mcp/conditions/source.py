@@ -87,7 +87,7 @@ def _marked(text: str) -> str:
 
 def _explained(text: str, error: Exception) -> ConditionError:
     column = min(max(1, getattr(error, "offset", None) or 1), len(text) + 1)
-    found = text[column - 1 : column + 11].split(" ")[0] if column <= len(text) else "the end"
+    found = text[column - 1 : column + 11].split(" ", maxsplit=1)[0] if column <= len(text) else "the end"
     advice = ""
     if re.search(r"(?<![<>=!])=(?!=)", _without_strings(text)):
         advice = "Compare with ==, not =."

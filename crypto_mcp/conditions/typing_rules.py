@@ -7,7 +7,7 @@ from crypto_mcp.conditions.plan import Kind
 NUMBER, PERCENT, RATIO = Kind.NUMBER, Kind.PERCENT, Kind.RATIO
 
 
-class Mismatch(Exception):  # noqa: N818 - says what, and is never seen outside this room
+class Mismatch(Exception):
     """Two kinds that do not go together; `advice` says what to write."""
 
     def __init__(self, what: str, advice: str) -> None:
@@ -19,22 +19,28 @@ def combined(operator: str, left: Kind, right: Kind, left_constant: bool, right_
     """Kind of an arithmetic expression, and what to multiply the result by so that percentages stay in points."""
     if operator in "+-":
         return _sum(left, right, left_constant, right_constant), 1.0
-    kinds = (left, right)
     if operator == "*":
-        if kinds == (PERCENT, PERCENT):
-            return PERCENT, 0.01
-        if PERCENT not in kinds:
-            return (NUMBER if NUMBER in kinds else RATIO), 1.0
-        other, constant = (right, right_constant) if left is PERCENT else (left, left_constant)
-        return (PERCENT, 1.0) if constant else (other, 0.01)
+        return _product(left, right, left_constant, right_constant)
+    return _quotient(left, right, left_constant, right_constant)
+
+
+def _product(left: Kind, right: Kind, left_constant: bool, right_constant: bool) -> tuple[Kind, float]:
+    if left is right is PERCENT:
+        return PERCENT, 0.01
+    if PERCENT not in (left, right):
+        return (NUMBER if NUMBER in (left, right) else RATIO), 1.0
+    other, constant = (right, right_constant) if left is PERCENT else (left, left_constant)
+    return (PERCENT, 1.0) if constant else (other, 0.01)
+
+
+def _quotient(left: Kind, right: Kind, left_constant: bool, right_constant: bool) -> tuple[Kind, float]:
     if left is PERCENT:
-        return {PERCENT: (RATIO, 1.0), RATIO: (RATIO, 0.01)}.get(
-            right, (PERCENT, 1.0) if right_constant else (NUMBER, 0.01)
-        )
+        plain = (PERCENT, 1.0) if right_constant else (NUMBER, 0.01)
+        return {PERCENT: (RATIO, 1.0), RATIO: (RATIO, 0.01)}.get(right, plain)
     if right is PERCENT:
         return left, 100.0
-    both = not (left_constant or right_constant)
-    return (RATIO if left is RATIO or (both and right is NUMBER) else NUMBER), 1.0
+    of_two_series = right is NUMBER and not (left_constant or right_constant)
+    return (RATIO if left is RATIO or of_two_series else NUMBER), 1.0
 
 
 def _sum(left: Kind, right: Kind, left_constant: bool, right_constant: bool) -> Kind:
