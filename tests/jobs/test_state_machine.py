@@ -58,6 +58,7 @@ class Model:
     place: dict[str, str] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)
     cancelling: set[str] = field(default_factory=set)
+    not_yet: set[str] = field(default_factory=set)  # whose retry is not due for long
     waiting: list[str] = field(default_factory=list)  # the list, newest first
     same: dict[int, str] = field(default_factory=dict)  # by parameters, the job that equal requests join
     idempotent: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -70,6 +71,7 @@ class Model:
     def end(self, job: str, state: JobState) -> None:
         self.state[job] = state
         self.cancelling.discard(job)
+        self.not_yet.discard(job)
         self.place.pop(job)
         self.same = {n: other for n, other in self.same.items() if other != job}
         if state is JobState.DEAD:
@@ -217,7 +219,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert starts[0].verdict == "cancelled"
             self.model.end(job, JobState.CANCELLED)
             return
-        if starts[0].verdict == "later":
+        if job in self.model.not_yet:
             assert {s.verdict for s in starts} == {"later"}
             self.model.state[job] = JobState.RETRYING
         else:
@@ -301,12 +303,15 @@ class QueueMachine(RuleBasedStateMachine):
         }
         assert len(dues) == 1
         self.model.state[job] = JobState.RETRYING
+        if delay:
+            self.model.not_yet.add(job)
 
     @precondition(lambda self: self._retrying())
     @rule(data=st.data(), repeated=st.booleans())
     def start(self, data: st.DataObject, repeated: bool) -> None:
         worker, job = data.draw(st.sampled_from(self._retrying()))
         starts = [self.do(self.desks[worker].start(job)) for _ in range(1 + repeated)]
+        self.model.not_yet.discard(job)
         self.model.attempts[job] += 1
         self.model.state[job] = JobState.RUNNING
         assert {(s.verdict, s.attempt) for s in starts} == {("run", self.model.attempts[job])}
