@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from crypto_mcp.analysis.indicators import INDICATORS, Indicator
+from crypto_mcp.analysis.indicators import INDICATORS, PATTERNS, Indicator
+from crypto_mcp.analysis.indicators.divergences import GAUGES
 from crypto_mcp.conditions.plan import Kind
 
 LONGEST_WINDOW = 500
@@ -142,7 +143,7 @@ WINDOWS = (
         "close > highest(high, 20)[1]",
         (_number("x", "high"), _bars()),
         None,
-        "the highest {x} of {bars} bars",
+        "the highest value of {x} in {bars} bars",
     ),
     Function(
         "lowest",
@@ -150,7 +151,7 @@ WINDOWS = (
         "close < lowest(low, 20)[1]",
         (_number("x", "low"), _bars()),
         None,
-        "the lowest {x} of {bars} bars",
+        "the lowest value of {x} in {bars} bars",
     ),
     Function(
         "total",
@@ -259,8 +260,39 @@ STRUCTURE = (
     ),
 )
 
-FUNCTIONS = {f.name: f for f in (*CROSSING, *WINDOWS, *ARITHMETIC, *STRUCTURE)}
-STRUCTURE_NAMES = frozenset(f.name for f in STRUCTURE)
+CANDLESTICKS = (
+    Function(
+        "pattern",
+        "this bar completed a candlestick pattern",
+        'pattern("engulfing", "bullish")',
+        (Argument("name", "word", words=tuple(PATTERNS)), _WAY),
+        _YES,
+        "a candlestick pattern is completed ({name}, {direction})",
+    ),
+    Function(
+        "divergence",
+        "on this bar a divergence of price and an indicator became known",
+        'divergence("rsi", "bullish")',
+        (
+            Argument("gauge", "word", "any", words=("any", *GAUGES)),
+            _WAY,
+            Argument("kind", "word", "regular", words=("regular", "hidden")),
+        ),
+        _YES,
+        "a divergence becomes known ({gauge}, {direction}, {kind})",
+    ),
+)
+
+FAMILIES = {
+    "Crossing and comparing": CROSSING,
+    "Looking back": WINDOWS,
+    "Arithmetic": ARITHMETIC,
+    "Market structure": STRUCTURE,
+    "Candlesticks and divergences": CANDLESTICKS,
+}
+FUNCTIONS = {f.name: f for family in FAMILIES.values() for f in family}
+# Found by engines of their own rather than by an operation on series.
+EVENTS = frozenset(f.name for f in (*STRUCTURE, *CANDLESTICKS))
 # Every series that an indicator gives is a function of its own.
 OUTPUTS: dict[str, tuple[Indicator, int]] = {
     output.name: (indicator, place)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from crypto_mcp.analysis.indicators import INDICATORS
+from crypto_mcp.analysis.indicators.candlesticks import PATTERN_BARS
 from crypto_mcp.conditions.plan import Plan, Step
 from crypto_mcp.models.timeframes import Timeframe
 
 # Findings are followed for 1000 bars; the swings behind them and the usual range want more before that.
 STRUCTURE_BARS = 2000
+# Divergences: the averages of MACD, the spread of its readings, two swings.
+EVENT_BARS = {"pattern": PATTERN_BARS, "divergence": 800}
 # Bars that an operation looks back at beyond the number it is given.
 _REACH = {"shift": 0, "change": 0, "bars_since": 0} | dict.fromkeys(
     ("within", "always", "count", "highest", "lowest", "total"), -1
@@ -32,8 +35,8 @@ def bars_needed(plan: Plan, step: int, given: frozenset[Timeframe] = frozenset()
 
 
 def _own(action: Step, step: int, given: frozenset[Timeframe]) -> int:
-    if action.operation == "structure":
-        return STRUCTURE_BARS
+    if action.operation == "event":
+        return EVENT_BARS.get(str(action.options[0]), STRUCTURE_BARS)
     if action.operation == "tf":
         return _of_higher(action, step, given)
     if action.operation == "indicator":

@@ -7,7 +7,6 @@ unknown. Nothing raises on division by zero or overflow: the result is unknown t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,8 @@ import talib
 
 from crypto_mcp.analysis.findings import Bools
 from crypto_mcp.analysis.indicators import INDICATORS
-from crypto_mcp.analysis.market_structure import Structure, find_structure, in_zones
 from crypto_mcp.conditions.alignment import aligned, as_timeframe
+from crypto_mcp.conditions.events import EVENTS, Bars
 from crypto_mcp.conditions.plan import Plan
 from crypto_mcp.models.candles import Candles, Floats
 from crypto_mcp.models.timeframes import Timeframe
@@ -24,18 +23,13 @@ from crypto_mcp.models.timeframes import Timeframe
 Value = Any  # Floats, Bools, a float64, or the tuple of an indicator's outputs
 
 
-class Context:
+class Context(Bars):
     """The bars a plan is run on, and what several of its steps share."""
 
     def __init__(self, candles: Candles, higher: Mapping[Timeframe, Candles]) -> None:
-        self.candles = candles
+        super().__init__(candles)
         self.higher = higher
         self._on: dict[Timeframe, Context] = {}
-
-    @cached_property
-    def structure(self) -> Structure:
-        """Structure of the bars."""
-        return find_structure(self.candles)
 
     def on(self, timeframe: Timeframe, column: int) -> Context:
         """The bars of a longer timeframe."""
@@ -175,30 +169,6 @@ def _lowest(series: Floats, bars: int) -> Floats:
     return found
 
 
-def _structure(context: Context, _: list[Value], name: str, *options: str) -> Value:
-    found, close = context.structure, context.candles.close
-    if name == "range_position":
-        return found.dealing_ranges.position(close) if len(close) else np.empty(0)
-    if name == "structure_trend":
-        return getattr(found, f"{options[0]}_trend").astype(np.float64)
-    if name == "in_order_block":
-        return in_zones(found.order_blocks, close, _ZONES[options[0]])
-    if name == "in_fvg":
-        return in_zones(found.fair_value_gaps, close, _ZONES[options[0]])
-    rows = found.sweeps.rows if name == "sweep" else getattr(found, f"{options[1]}_breaks").rows
-    chosen = np.ones(len(rows), dtype=np.bool_)
-    if options[0] != "any":
-        chosen &= rows["direction"] == (1 if options[0] == "bullish" else -1)
-    if name != "sweep":
-        chosen &= rows["kind"] == (1 if name == "choch" else 0)
-    marked = np.zeros(len(close), dtype=np.bool_)
-    marked[rows["known_at"][chosen]] = True
-    return marked
-
-
-_ZONES: dict[str, Any] = {"any": None, "demand": "demand", "supply": "supply", "bullish": "demand", "bearish": "supply"}
-
-
 def _higher(context: Context, _: list[Value], timeframe: str, plan: Plan, column: int) -> Value:
     higher = context.on(Timeframe(timeframe), column)
     return aligned(run(plan, higher), higher.candles, context.candles)
@@ -227,6 +197,6 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "highest": _rolling(_highest, -np.inf),
     "lowest": _rolling(_lowest, np.inf),
     "total": _rolling(_total, 0.0),
-    "structure": _structure,
+    "event": lambda context, _, name, *options: EVENTS[name](context, *options),
     "tf": _higher,
 }

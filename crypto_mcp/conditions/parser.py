@@ -7,11 +7,11 @@ import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 from crypto_mcp.analysis.indicators import Indicator
 from crypto_mcp.conditions.errors import ConditionError
-from crypto_mcp.conditions.functions import FUNCTIONS, NAMES, OUTPUTS, SERIES, STRUCTURE_NAMES, TF, Argument, Function
+from crypto_mcp.conditions.functions import EVENTS, FUNCTIONS, NAMES, OUTPUTS, SERIES, TF, Argument, Function
 from crypto_mcp.conditions.history import bars_needed, within
 from crypto_mcp.conditions.plan import Builder, Kind, Plan
 from crypto_mcp.conditions.source import read
@@ -66,7 +66,7 @@ class Parser:
             raise _error(node, f"the condition has more than {MAX_NODES} parts")
         if isinstance(node, ast.Name):
             return self._name(node, node.id)
-        for kind, read_it in _READERS.items():
+        for kind, read_it in self.READERS.items():
             if isinstance(node, kind):
                 return read_it(self, node, depth)
         raise _error(node, f"{_called_what(node)} does not belong in a condition")
@@ -75,8 +75,9 @@ class Parser:
         """The term, which must be true or false."""
         term = self.term(node, depth)
         if term.kind is not Kind.BOOLEAN:
-            advice = f"Compare it, as in {ast.unparse(node)} > 50." if term.kind is not Kind.PERCENT else "Compare it."
-            raise _error(node, f"a condition is wanted, and {_text(node)} is a {term.kind}", advice=advice)
+            raise _error(
+                node, f"a condition is wanted, and {_text(node)} is a {term.kind}", advice="Compare it with something."
+            )
         return term
 
     def number(self, node: ast.expr, depth: int) -> Term:
@@ -345,8 +346,8 @@ class Parser:
 
     def _built(self, node: ast.expr, function: Function, terms: list[Term], options: tuple[int | str, ...]) -> int:
         steps, name, add = [term.step for term in terms], function.name, self.builder.add
-        if name in STRUCTURE_NAMES:
-            return add("structure", options=(name, *options))
+        if name in EVENTS:
+            return add("event", options=(name, *options))
         if name == "between":
             low, high = (
                 self._comparison(node, ">=", terms[0], terms[1]),
@@ -375,16 +376,15 @@ class Parser:
         a_ago, b_ago = (Term(self._ago(t.step, 1), t.kind, t.words) for t in (a, b))
         return self.builder.add("and", self._comparison(node, now, a, b), self._comparison(node, before, a_ago, b_ago))
 
-
-_READERS: dict[type[ast.expr], Callable[[Parser, Any, int], Term]] = {
-    ast.Constant: Parser._constant,
-    ast.BoolOp: Parser._joined,
-    ast.UnaryOp: Parser._unary,
-    ast.BinOp: Parser._arithmetic,
-    ast.Compare: Parser._compared,
-    ast.Subscript: Parser._shifted,
-    ast.Call: Parser._called,
-}
+    READERS: ClassVar[dict[type[ast.expr], Callable[..., Term]]] = {
+        ast.Constant: _constant,
+        ast.BoolOp: _joined,
+        ast.UnaryOp: _unary,
+        ast.BinOp: _arithmetic,
+        ast.Compare: _compared,
+        ast.Subscript: _shifted,
+        ast.Call: _called,
+    }
 
 
 def parsed(text: str) -> tuple[Plan, str]:
