@@ -101,7 +101,7 @@ CROSSING = (
         _YES,
         "{a} crosses below {b}",
     ),
-    Function("crosses", "either of the two", "crosses(close, vwap(24))", _A_B, _YES, "{a} crosses {b}"),
+    Function("crosses", "either of the two", "crosses(close, rolling_vwap(24))", _A_B, _YES, "{a} crosses {b}"),
     Function(
         "between",
         "x is neither below low nor above high",

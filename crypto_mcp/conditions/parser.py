@@ -17,7 +17,7 @@ from crypto_mcp.conditions.plan import Builder, Kind, Plan
 from crypto_mcp.conditions.source import read
 from crypto_mcp.conditions.typing_rules import Mismatch, combined, comparable
 from crypto_mcp.errors import InvalidRequest
-from crypto_mcp.models.timeframes import MINUTE_MS, Timeframe
+from crypto_mcp.models.timeframes import Timeframe
 
 MAX_NODES, MAX_DEPTH, MAX_STEPS = 200, 30, 400
 MAX_SHIFT, MAX_LOOKBACK, MAX_CONSTANT = 500, 20_000, 1e15
@@ -392,7 +392,7 @@ def parsed(text: str) -> tuple[Plan, str]:
     node, parser = read(text), Parser()
     term = parser.condition(node)
     plan = parser.builder.plan(term.step)
-    needed = max(bars_needed(part, MINUTE_MS, frozenset(Timeframe)) for part in within(plan))
+    needed = max(bars_needed(part, Timeframe.H1.milliseconds, frozenset(Timeframe)) for part in within(plan))
     if needed > MAX_LOOKBACK:
         raise _error(node, f"the condition needs {needed} bars of history, more than {MAX_LOOKBACK}")
     sentence = term.words[:1].upper() + term.words[1:] + "."

@@ -9,7 +9,7 @@ from crypto_mcp.conditions.errors import ConditionError
 
 LONGEST_SOURCE = 1000
 _STRINGS = re.compile(r"\"[^\"]*\"|'[^']*'")
-_NUMBER = re.compile(r"(?<![\w.])(?:\d[\w.]*|\.\d\w*)(?:(?<=[eE])[+-]\d+)?")
+_NUMBER = re.compile(r"(?<![\w.])(?:\d[\w.]*|\.\d\w*)(?:(?<=[eE])[+-]\d\w*)?")
 _PLAIN = re.compile(r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _PERCENT = re.compile(rf"(?<![\w.])({_PLAIN.pattern})(\s*%)")
 _FOREIGN = re.compile(r"[^ -~]")
@@ -66,6 +66,9 @@ def _check_characters(text: str) -> None:
             raise ConditionError(
                 f"{wrong!r} does not belong here", column=at + 1, found=wrong, advice=right and f"Write {right!r}."
             )
+    for percent in _PERCENT.finditer(bare):
+        if bare[percent.end() : percent.end() + 1].isalnum():
+            raise ConditionError("a space is missing", column=percent.end() + 1, found=bare[percent.end()])
     for number in _NUMBER.finditer(bare):
         if not _PLAIN.fullmatch(number[0]):
             raise ConditionError(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from drawn import HOUR, MONDAY, drawn
-from walks import random_walk
 
 from crypto_mcp.models.candles import Candles
+from tests.analysis.drawn import HOUR, MONDAY, drawn
+from tests.analysis.walks import random_walk
 
 
 def scaled(candles: Candles, factor: float) -> Candles:

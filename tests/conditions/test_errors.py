@@ -1,0 +1,200 @@
+"""What is not a condition: an error that says where, what, and what to write instead; never another exception."""
+
+from __future__ import annotations
+
+import random
+import re
+import string
+
+import pytest
+from grammar import conditions
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crypto_mcp.conditions import ConditionError, evaluate, lookback, parse
+from crypto_mcp.conditions.functions import NAMES
+from crypto_mcp.models.timeframes import Timeframe
+from tests.analysis.walks import random_walk
+
+TABLE = [
+    # text, column, part of the message, part of the hint
+    ("", 1, "there is no condition", "For example"),
+    ("rsii(14) < 30", 1, "there is no rsii", "Did you mean rsi?"),
+    ("close > 1 and Volume > 3", 15, "there is no Volume", "Did you mean volume?"),
+    ("zzzzzz > 3", 1, "there is no zzzzzz", "For example"),
+    ("close", 1, "close is a number", "Compare it"),
+    ("rsi(14) and close > 1", 1, "rsi(...) is a number", "Compare it"),
+    ("(close > 1) + 2 > 3", 2, "a number is wanted", "For example"),
+    ("close > 1 and rsi(14", 18, "cannot be read", "1 opening and 0 closing"),
+    ("close = 5", 7, "cannot be read", "Compare with =="),
+    ("close > 1 && volume > 2", 11, "'&&'", "Write 'and'"),
+    ("close > 1 & volume > 2", 9, "of arithmetic there is", "Write and"),
+    ("close ≥ 1", 7, "'≥'", "Write >="),
+    ("close > 1,000", 1, "a comma", "For example"),
+    ("close > 0x10", 9, "'0x10' is not a number", "1500.5"),
+    ("close > 1e99", 9, "is not a number up to", ""),
+    ("1 < 2", 1, "never changes", ""),
+    ("close / 0 * 2 < 1 / 0", 17, "divides by zero", ""),
+    ("rsi(0) > 1", 1, "from 2 to 500", "rsi(14)"),
+    ("rsi(14.5) > 1", 1, "whole number", "rsi(14)"),
+    ("rsi(14, 3) > 1", 9, "no such argument", "rsi(14)"),
+    ("rsi(length=14, size=3) > 1", 1, "no parameter size", "rsi(14)"),
+    ("rsi(volume > 1) > 1", 5, "is a condition", ""),
+    ("sma(close, volume) > 1", 12, "is a plain number", "sma(20)"),
+    ("close() > 1", 1, "takes no arguments", "close[1]"),
+    ("close[-1] > 1", 7, "how many bars ago", "close > close[1]"),
+    ("close[1.5] > 1", 7, "how many bars ago", ""),
+    ("close[1:2] > 1", 7, "how many bars ago", ""),
+    ("close[501] > 1", 7, "0 to 500", ""),
+    ("change(close, 24) > 5", 1, "plain number", "Write 5%"),
+    ("close > 5%", 1, "compared with a number", "percentages with percentages"),
+    ("close + 5% > 1", 1, "cannot be added", "close * 105%"),
+    ("close % 5 > 1", 1, "of arithmetic there is", "5%"),
+    ("within(close > 1, 0)", 19, "whole number from 1 to 500", "within("),
+    ("within(close, 5)", 8, "close is a number", ""),
+    ("within(close > 1)", 1, "bars is missing", "within("),
+    ("crosses_above(close)", 1, "b is missing", "crosses_above(ema(9), ema(21))"),
+    ("crosses_above(close, 1, 2)", 25, "too many arguments", ""),
+    ("highest(5, 5) > 1", 12, "too many arguments", ""),
+    ('bos("bulish")', 5, "is one of", "Did you mean bullish?"),
+    ("bos(bullish)", 5, "is one of", ""),
+    ('tf("4x", close > 1)', 4, "not a timeframe", "4h"),
+    ('tf("4h", tf("1d", close > 1))', 10, "inside tf", ""),
+    ('tf("4h")', 1, "tf takes a timeframe", 'tf("4h"'),
+    ("close.real > 1", 1, "a dot", ""),
+    ("(lambda: 1)() > 1", 1, "not a function", ""),
+    ("__import__('os').system('x') > 1", 1, "not a function", ""),
+    ("[close for close in volume] > 1", 1, "does not belong", ""),
+    ("close if volume else open", 1, "if ... else", ""),
+    ("True", 1, "does not stand by itself", ""),
+    ("close > None", 9, "does not stand by itself", ""),
+    ("change() > 5%and close > 1", 14, "a space is missing", ""),
+    ("close > 1e-5and volume > 1", 9, "is not a number", ""),
+    ("close is volume", 1, "is and in", ""),
+    ("rsi(*close) > 1", 1, "* does not belong", ""),
+    ("-" * 400 + "close > 1", 31, "nested more than", ""),
+    ("(" * 300 + "close" + ")" * 300 + " > 1", None, "cannot be read", ""),
+    (" or ".join(["close>1"] * 80), None, "more than 200 parts", ""),
+    ("close > 1 or " * 100 + "close > 2", 1001, "characters", ""),
+    ("tema(tema(tema(close, 500), 500), 500) > 1", 1, "bars of history", ""),
+]
+
+
+def is_condition(text: str) -> bool:
+    try:
+        return bool(parse(text))
+    except ConditionError:
+        return False
+
+
+@pytest.mark.parametrize(("text", "column", "message", "hint"), TABLE, ids=[row[0][:30] for row in TABLE])
+def test_an_error_says_where_what_and_what_instead(text: str, column: int | None, message: str, hint: str) -> None:
+    with pytest.raises(ConditionError) as raised:
+        parse(text)
+    error = raised.value
+    assert message in error.message
+    assert hint in error.hint
+    assert f"For example: {error.example}" in error.hint
+    assert is_condition(error.example) or is_condition(f"{error.example} > 1")
+    assert column in (None, error.column)
+    assert error.message.startswith(f"column {error.column}: ")
+    assert (error.code, error.http_status) == ("bad_condition", 422)
+
+
+def test_nothing_is_built_beyond_its_bounds() -> None:
+    """Parts that use a part twice, inside each other, are still each built once."""
+    text = "close > 1"
+    for _ in range(9):
+        text = f"crosses(count({text}, 9), 3)"
+    steps = len(parse(text).plan.steps)
+    assert steps < 150
+    assert lookback(parse(text), Timeframe.H1) == 9 * 9 + 1
+
+
+PIECES = [
+    *NAMES,
+    *"()[],.+-*/%<>=!&|'\"{}:;@#~^\\ \n\t0123456789",
+    "and",
+    "or",
+    "not",
+    ">=",
+    "==",
+    "14",
+    "5%",
+    '"4h"',
+    "1e5",
+]
+VALID = [
+    "rsi(14) < 30 and close > ema(200)",
+    "crosses_above(ema(9), ema(21)) and volume > 2 * sma(volume, 20)",
+    'tf("4h", close > ema(50)) or change(close, 24) > 5%',
+    'not within(in_order_block("demand"), 5) and close[1] < bb_lower(20, 2)',
+    "between(macd_hist(12, 26, 9), -1, 1) or abs(change()) >= 2.5%",
+]
+
+
+def _exchanged(source: random.Random) -> str:
+    """A valid condition with a number or name in it exchanged for another."""
+    tokens = re.split(r"([a-z_]+|\d+)", source.choice(VALID))
+    at = source.randrange(1, len(tokens), 2)
+    tokens[at] = source.choice(NAMES) if tokens[at].isalpha() else str(source.randrange(100))
+    return "".join(tokens)
+
+
+def _mutated(source: random.Random) -> str:
+    if source.random() < 0.3:
+        return _exchanged(source)
+    text = list(source.choice(VALID))
+    for _ in range(source.randint(1, 3)):
+        at = source.randrange(len(text) + 1)
+        text[at : at + source.choice([0, 1, 1, 1, 5])] = source.choice(
+            [source.choice(PIECES), source.choice(string.printable), source.choice("0123456789 ")]
+        )
+    return "".join(text)
+
+
+def _random(source: random.Random) -> str:
+    if source.random() < 0.3:
+        return "".join(
+            chr(source.choice([source.randrange(128), source.randrange(0x11000)])) for _ in range(source.randrange(40))
+        )
+    return source.choice(["", " "]).join(source.choices(PIECES, k=source.randrange(1, 25)))
+
+
+@pytest.mark.filterwarnings("error")
+def test_twenty_thousand_strings_give_a_condition_or_a_condition_error() -> None:
+    source, candles, valid = random.Random(17), random_walk(60, seed=1), 0
+    for i in range(20_000):
+        text = _mutated(source) if i % 2 else _random(source)
+        try:
+            condition = parse.__wrapped__(text)
+        except ConditionError as error:
+            assert 1 <= error.column <= len(text) + 1, text
+            continue
+        valid += 1
+        try:
+            found = evaluate(condition, candles)
+        except ConditionError:  # tf() of bars shorter than the candles
+            continue
+        assert found.shape == (60,), text
+    assert 500 < valid < 19_000
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(conditions(depth=3))
+def test_drawn_conditions_parse_or_say_why_not(text: str) -> None:
+    try:
+        assert parse(text).sentence.endswith(".")
+    except ConditionError as error:
+        assert error.column <= len(text)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60))
+def test_any_text_at_all(text: str) -> None:
+    with pytest.raises(ConditionError):
+        parse(text + " §")
+    try:
+        parse(text)
+    except ConditionError as error:
+        assert error.column <= len(text) + 1
