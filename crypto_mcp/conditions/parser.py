@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from crypto_mcp.analysis.indicators import Indicator
-from crypto_mcp.conditions.errors import ConditionError
+from crypto_mcp.conditions.arguments import MAX_CONSTANT, matched, option, plain_number
+from crypto_mcp.conditions.faults import fault, kind_of_node, text_of, unknown
 from crypto_mcp.conditions.functions import EVENTS, FUNCTIONS, NAMES, OUTPUTS, SERIES, TF, Argument, Function
 from crypto_mcp.conditions.history import bars_needed, within
 from crypto_mcp.conditions.plan import Builder, Kind, Plan
@@ -20,7 +20,7 @@ from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.models.timeframes import Timeframe
 
 MAX_NODES, MAX_DEPTH, MAX_STEPS = 200, 30, 400
-MAX_SHIFT, MAX_LOOKBACK, MAX_CONSTANT = 500, 20_000, 1e15
+MAX_SHIFT, MAX_LOOKBACK = 500, 20_000
 
 _OPERATORS: dict[type[ast.AST], str] = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 _COMPARISONS: dict[type[ast.AST], tuple[str, str]] = {
@@ -61,22 +61,24 @@ class Parser:
         """The term of any node. ConditionError for what is not of the language."""
         self.nodes += 1
         if depth > MAX_DEPTH:
-            raise _error(node, f"this is nested more than {MAX_DEPTH} deep")
+            raise fault(node, f"this is nested more than {MAX_DEPTH} deep")
         if self.nodes > MAX_NODES or len(self.builder.steps) > MAX_STEPS:
-            raise _error(node, f"the condition has more than {MAX_NODES} parts")
+            raise fault(node, f"the condition has more than {MAX_NODES} parts")
         if isinstance(node, ast.Name):
             return self._name(node, node.id)
         for kind, read_it in self.READERS.items():
             if isinstance(node, kind):
                 return read_it(self, node, depth)
-        raise _error(node, f"{_called_what(node)} does not belong in a condition")
+        raise fault(node, f"{kind_of_node(node)} does not belong in a condition")
 
     def condition(self, node: ast.expr, depth: int = 0) -> Term:
         """The term, which must be true or false."""
         term = self.term(node, depth)
         if term.kind is not Kind.BOOLEAN:
-            raise _error(
-                node, f"a condition is wanted, and {_text(node)} is a {term.kind}", advice="Compare it with something."
+            raise fault(
+                node,
+                f"a condition is wanted, and {text_of(node)} is a {term.kind}",
+                advice="Compare it with something.",
             )
         return term
 
@@ -84,19 +86,19 @@ class Parser:
         """The term, which must be a number of some kind."""
         term = self.term(node, depth)
         if term.kind is Kind.BOOLEAN:
-            raise _error(node, f"a number is wanted, and {_text(node)} is a condition")
+            raise fault(node, f"a number is wanted, and {text_of(node)} is a condition")
         return term
 
     def _constant(self, node: ast.Constant, _: int) -> Term:
         value = node.value
         if isinstance(value, bool) or not isinstance(value, (int, float, complex)):
-            raise _error(node, f"{_text(node)} does not stand by itself", advice="Write a comparison.")
+            raise fault(node, f"{text_of(node)} does not stand by itself", advice="Write a comparison.")
         kind = Kind.PERCENT if isinstance(value, complex) else Kind.NUMBER
         return self._of(node, value.imag if isinstance(value, complex) else float(value), kind)
 
     def _of(self, node: ast.expr, value: float, kind: Kind) -> Term:
         if not math.isfinite(value) or abs(value) > MAX_CONSTANT:
-            raise _error(node, f"{_text(node)} is not a number up to {MAX_CONSTANT:g}")
+            raise fault(node, f"{text_of(node)} is not a number up to {MAX_CONSTANT:g}")
         return Term(
             self.builder.add("number", options=(value,)), kind, f"{value:g}{' %' if kind is Kind.PERCENT else ''}"
         )
@@ -112,8 +114,8 @@ class Parser:
             return self._function(node, FUNCTIONS[name], [], {}, 0)
         if name in NAMES:
             example = FUNCTIONS[name].example if name in FUNCTIONS else 'tf("4h", close > ema(50))'
-            raise _error(node, f"{name} needs its arguments in brackets", example=example)
-        raise _unknown(node, name)
+            raise fault(node, f"{name} needs its arguments in brackets", example=example)
+        raise unknown(node, name)
 
     def _joined(self, node: ast.BoolOp, depth: int) -> Term:
         terms = [self.condition(value, depth + 1) for value in node.values]
@@ -131,7 +133,7 @@ class Parser:
             term = self.condition(node.operand, depth + 1)
             return Term(self.builder.negated(term.step), Kind.BOOLEAN, f"it is not so that {term.words}")
         if not isinstance(node.op, (ast.USub, ast.UAdd)):
-            raise _error(node, "~ does not belong in a condition", advice="Write not.")
+            raise fault(node, "~ does not belong in a condition", advice="Write not.")
         term = self.number(node.operand, depth + 1)
         if isinstance(node.op, ast.UAdd):
             return term
@@ -143,13 +145,13 @@ class Parser:
     def _arithmetic(self, node: ast.BinOp, depth: int) -> Term:
         operator = _OPERATORS.get(type(node.op))
         if operator is None:
-            raise _error(node, "of arithmetic there is + - * /", advice=_INSTEAD.get(type(node.op).__name__, ""))
+            raise fault(node, "of arithmetic there is + - * /", advice=_INSTEAD.get(type(node.op).__name__, ""))
         left, right = self.number(node.left, depth + 1), self.number(node.right, depth + 1)
         a, b = self.builder.constant(left.step), self.builder.constant(right.step)
         try:
             kind, scale = combined(operator, left.kind, right.kind, a is not None, b is not None)
         except Mismatch as mismatch:
-            raise _error(node, mismatch.what, advice=mismatch.advice) from None
+            raise fault(node, mismatch.what, advice=mismatch.advice) from None
         if a is not None and b is not None:
             return self._folded(node, operator, a, b, kind, scale)
         words = f"({left.words} {operator} {right.words})"
@@ -159,7 +161,7 @@ class Parser:
 
     def _folded(self, node: ast.BinOp, operator: str, a: float, b: float, kind: Kind, scale: float) -> Term:
         if operator == "/" and b == 0:
-            raise _error(node, "this divides by zero")
+            raise fault(node, "this divides by zero")
         value = {"+": a + b, "-": a - b, "*": a * b, "/": a / b if b else 0.0}[operator]
         return self._of(node, value * scale, kind)
 
@@ -176,7 +178,7 @@ class Parser:
         steps, words = [], []
         for operator, left, right in zip(node.ops, sides, sides[1:], strict=False):
             if type(operator) not in _COMPARISONS:
-                raise _error(node, "is and in do not belong in a condition", advice="Compare with < <= > >= == !=.")
+                raise fault(node, "is and in do not belong in a condition", advice="Compare with < <= > >= == !=.")
             sign, word = _COMPARISONS[type(operator)]
             steps.append(self._comparison(node, sign, left, right))
             words.append(f"{left.words} {word} {right.words}")
@@ -188,26 +190,26 @@ class Parser:
     def _comparison(self, node: ast.expr, sign: str, left: Term, right: Term) -> int:
         a, b = self.builder.constant(left.step), self.builder.constant(right.step)
         if a is not None and b is not None:
-            raise _error(node, "both sides are plain numbers: this never changes")
+            raise fault(node, "both sides are plain numbers: this never changes")
         try:
             scales = comparable(left.kind, right.kind, a, b)
         except Mismatch as mismatch:
-            raise _error(node, mismatch.what, advice=mismatch.advice) from None
+            raise fault(node, mismatch.what, advice=mismatch.advice) from None
         return self.builder.add(
             "compare", self._times(left.step, scales[0]), self._times(right.step, scales[1]), options=(sign,)
         )
 
     def _shifted(self, node: ast.Subscript, depth: int) -> Term:
-        bars = _plain_number(node.slice)
+        bars = plain_number(node.slice)
         if bars is None or bars != int(bars) or not 0 <= bars <= MAX_SHIFT:
-            raise _error(
+            raise fault(
                 node.slice,
-                f"in square brackets stands how many bars ago, 0 to {MAX_SHIFT}, not {_text(node.slice)}",
+                f"in square brackets stands how many bars ago, 0 to {MAX_SHIFT}, not {text_of(node.slice)}",
                 example="close > close[1]",
             )
         term = self.term(node.value, depth + 1)
         if self.builder.constant(term.step) is not None:
-            raise _error(node, "a plain number is the same on every bar")
+            raise fault(node, "a plain number is the same on every bar")
         if bars == 0:
             return term
         return Term(self._ago(term.step, int(bars)), term.kind, f"{term.words} {int(bars)} bar{'s'[: bars > 1]} ago")
@@ -219,12 +221,12 @@ class Parser:
 
     def _called(self, node: ast.Call, depth: int) -> Term:
         if not isinstance(node.func, ast.Name):
-            raise _error(node, f"{_text(node.func)} is not a function")
+            raise fault(node, f"{text_of(node.func)} is not a function")
         name = node.func.id
         named = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
         starred = [argument for argument in node.args if isinstance(argument, ast.Starred)]
         if starred or len(named) < len(node.keywords):
-            raise _error(node, "* does not belong before an argument")
+            raise fault(node, "* does not belong before an argument")
         if name == TF:
             return self._higher(node, depth)
         if name in OUTPUTS:
@@ -232,27 +234,27 @@ class Parser:
         if name in FUNCTIONS:
             return self._function(node, FUNCTIONS[name], node.args, named, depth)
         if name in SERIES:
-            raise _error(node, f"{name} takes no arguments", advice=f"Write {name}, or {name}[1] for the bar before.")
-        raise _unknown(node.func, name)
+            raise fault(node, f"{name} takes no arguments", advice=f"Write {name}, or {name}[1] for the bar before.")
+        raise unknown(node.func, name)
 
     def _higher(self, node: ast.Call, depth: int) -> Term:
         example = 'tf("4h", close > ema(50))'
         if len(node.args) != 2 or node.keywords:
-            raise _error(node, "tf takes a timeframe and an expression", example=example)
+            raise fault(node, "tf takes a timeframe and an expression", example=example)
         word, inner = node.args
         known = [str(timeframe) for timeframe in Timeframe]
         if not isinstance(word, ast.Constant) or word.value not in known:
-            raise _error(
-                word, f"{_text(word)} is not a timeframe", advice=f"There are {', '.join(known)}.", example=example
+            raise fault(
+                word, f"{text_of(word)} is not a timeframe", advice=f"There are {', '.join(known)}.", example=example
             )
         if self.inside_tf:
-            raise _error(node, "tf does not stand inside tf")
+            raise fault(node, "tf does not stand inside tf")
         parser = Parser(inside_tf=True)
         parser.nodes = self.nodes
         term = parser.term(inner, depth + 1)
         self.nodes = parser.nodes
         if parser.builder.constant(term.step) is not None:
-            raise _error(inner, "a plain number is the same in every timeframe")
+            raise fault(inner, "a plain number is the same in every timeframe")
         plan = parser.builder.plan(term.step)
         step = self.builder.add("tf", options=(str(word.value), plan, node.col_offset + 1))
         return Term(step, term.kind, f"on bars of {word.value}, {term.words}")
@@ -265,18 +267,18 @@ class Parser:
         usual = f"{name}({', '.join(f'{p.default:g}' for p in indicator.parameters)})"
         source, rest = self._source(indicator, given, depth)
         if len(rest) > len(indicator.parameters):
-            raise _error(rest[len(indicator.parameters)], f"{name} takes no such argument", example=usual)
+            raise fault(rest[len(indicator.parameters)], f"{name} takes no such argument", example=usual)
         values: dict[str, float] = {}
         places = [(p.name, argument) for p, argument in zip(indicator.parameters, rest, strict=False)]
         for parameter, argument in (*places, *named.items()):
-            value = _plain_number(argument)
+            value = plain_number(argument)
             if value is None or parameter in values:
-                raise _error(argument, f"{parameter} of {name} is a plain number, given once", example=usual)
+                raise fault(argument, f"{parameter} of {name} is a plain number, given once", example=usual)
             values[parameter] = value
         try:
             settings = indicator.values(values)
         except InvalidRequest as error:
-            raise _error(node, f"{name}: {error.message}", advice=error.hint, example=usual) from None
+            raise fault(node, f"{name}: {error.message}", advice=error.hint, example=usual) from None
         inputs = (source.step,) if source else ()
         found = self.builder.add("indicator", *inputs, options=(indicator.name, settings))
         step = self.builder.add("pick", found, options=(place,))
@@ -295,11 +297,11 @@ class Parser:
 
     def _source(self, indicator: Indicator, given: list[ast.expr], depth: int) -> tuple[Term | None, list[ast.expr]]:
         """The series that an indicator is taken of, if one is given first, and the other arguments."""
-        if not indicator.on_series or not given or _plain_number(given[0]) is not None:
+        if not indicator.on_series or not given or plain_number(given[0]) is not None:
             return None, given
         term = self.number(given[0], depth + 1)
         if self.builder.constant(term.step) is not None:
-            raise _error(given[0], "an indicator of a plain number never changes")
+            raise fault(given[0], "an indicator of a plain number never changes")
         # Written out, the default is the same expression as left out.
         is_close = self.builder.steps[term.step].options == ("close",)
         return (None if is_close else term), given[1:]
@@ -307,14 +309,14 @@ class Parser:
     def _function(
         self, node: ast.expr, function: Function, given: list[ast.expr], named: dict[str, ast.expr], depth: int
     ) -> Term:
-        arguments = self._matched(node, function, given, named)
+        arguments = matched(node, function, given, named)
         terms: dict[str, Term] = {}
         options: dict[str, int | str] = {}
         for argument in function.arguments:
             if argument.accepts in ("number", "condition"):
                 terms[argument.name] = self._expression(node, argument, arguments.get(argument.name), depth)
             else:
-                options[argument.name] = _option(node, function, argument, arguments.get(argument.name))
+                options[argument.name] = option(node, function, argument, arguments.get(argument.name))
         kind = function.result or next(iter(terms.values())).kind
         words = function.words.format(**{name: term.words for name, term in terms.items()}, **options)
         return Term(self._built(node, function, list(terms.values()), tuple(options.values())), kind, words)
@@ -323,26 +325,6 @@ class Parser:
         if given is None:
             return self._name(node, str(argument.default))
         return self.condition(given, depth + 1) if argument.accepts == "condition" else self.number(given, depth + 1)
-
-    def _matched(
-        self, node: ast.expr, function: Function, given: list[ast.expr], named: dict[str, ast.expr]
-    ) -> dict[str, ast.expr]:
-        """What was given, by name of the argument; a series that may be left out may be so at the front, too."""
-        arguments = list(function.arguments)
-        first = arguments[0] if arguments else None
-        if first and first.accepts == "number" and first.default and given and _plain_number(given[0]) is not None:
-            arguments = arguments[1:]
-        if len(given) > len(arguments):
-            raise _error(given[len(arguments)], f"too many arguments: {function.signature}", example=function.example)
-        matched = {argument.name: value for argument, value in zip(arguments, given, strict=False)}
-        for name, value in named.items():
-            if name in matched or name not in {argument.name for argument in function.arguments}:
-                raise _error(value, f"{name} is not wanted: {function.signature}", example=function.example)
-            matched[name] = value
-        missing = [a.name for a in function.arguments if a.default is None and a.name not in matched]
-        if missing:
-            raise _error(node, f"{missing[0]} is missing: {function.signature}", example=function.example)
-        return matched
 
     def _built(self, node: ast.expr, function: Function, terms: list[Term], options: tuple[int | str, ...]) -> int:
         steps, name, add = [term.step for term in terms], function.name, self.builder.add
@@ -357,14 +339,14 @@ class Parser:
         if name.startswith("crosses"):
             return self._crossing(node, name, *terms)
         if len(terms) == 1 and terms[0].kind is not Kind.BOOLEAN and self.builder.constant(steps[0]) is not None:
-            raise _error(node, f"{name} of a plain number never changes", example=function.example)
+            raise fault(node, f"{name} of a plain number never changes", example=function.example)
         if name in ("rising", "falling"):
             up = add("compare", steps[0], self._ago(steps[0], 1), options=(">" if name == "rising" else "<",))
             return add("always", up, options=options)
         if len(terms) == 2:
             self._comparison(node, ">", *terms)  # min and max take what could be compared
             if terms[0].kind is not terms[1].kind:
-                raise _error(node, f"{name} of a {terms[0].kind} and a {terms[1].kind}", example=function.example)
+                raise fault(node, f"{name} of a {terms[0].kind} and a {terms[1].kind}", example=function.example)
         return add(name, *steps, options=options)
 
     def _crossing(self, node: ast.expr, name: str, a: Term, b: Term) -> int:
@@ -394,71 +376,6 @@ def parsed(text: str) -> tuple[Plan, str]:
     plan = parser.builder.plan(term.step)
     needed = max(bars_needed(part, Timeframe.H1.milliseconds, frozenset(Timeframe)) for part in within(plan))
     if needed > MAX_LOOKBACK:
-        raise _error(node, f"the condition needs {needed} bars of history, more than {MAX_LOOKBACK}")
+        raise fault(node, f"the condition needs {needed} bars of history, more than {MAX_LOOKBACK}")
     sentence = term.words[:1].upper() + term.words[1:] + "."
     return plan, sentence
-
-
-def _option(node: ast.expr, function: Function, argument: Argument, given: ast.expr | None) -> int | str:
-    if given is None:
-        assert argument.default is not None
-        return argument.default
-    if argument.accepts == "word":
-        value = given.value if isinstance(given, ast.Constant) else None
-        if value not in argument.words:
-            choice = ", ".join(f'"{word}"' for word in argument.words)
-            nearest = _nearest(str(value), argument.words)
-            raise _error(
-                given, f"{argument.name} is one of {choice}, not {_text(given)}", nearest, example=function.example
-            )
-        return str(value)
-    number = _plain_number(given)
-    if number is None or number != int(number) or not argument.low <= number <= argument.high:
-        bounds = f"a whole number from {argument.low} to {argument.high}"
-        raise _error(given, f"{argument.name} is {bounds}, not {_text(given)}", example=function.example)
-    return int(number)
-
-
-def _plain_number(node: ast.expr) -> float | None:
-    """The value of a number as it is written, with or without a sign."""
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
-        value = _plain_number(node.operand)
-        return None if value is None else -value
-    if not isinstance(node, ast.Constant) or isinstance(node.value, (bool, complex)):
-        return None
-    if not isinstance(node.value, (int, float)) or abs(node.value) > MAX_CONSTANT:
-        return None
-    return float(node.value)
-
-
-def _nearest(name: str, names: tuple[str, ...]) -> str | None:
-    return next(iter(difflib.get_close_matches(name.lower(), names, 1, 0.6)), None)
-
-
-def _unknown(node: ast.expr, name: str) -> ConditionError:
-    return _error(node, f"there is no {name}", _nearest(name, NAMES))
-
-
-def _text(node: ast.expr) -> str:
-    """What was written, roughly; percentages as percentages."""
-    if isinstance(node, ast.Constant) and isinstance(node.value, complex):
-        return f"{node.value.imag:g}%"
-    if isinstance(node, (ast.Constant, ast.Name)):
-        return ast.unparse(node)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return f"{node.func.id}(...)"
-    return "this"
-
-
-def _called_what(node: ast.expr) -> str:
-    return {"Attribute": "a dot", "Lambda": "lambda", "IfExp": "if ... else", "List": "a list", "Tuple": "a comma"}.get(
-        type(node).__name__, type(node).__name__.lower()
-    )
-
-
-def _error(
-    node: ast.expr, what: str, nearest: str | None = None, *, advice: str = "", example: str = ""
-) -> ConditionError:
-    return ConditionError(
-        what, column=node.col_offset + 1, found=_text(node), nearest=nearest, advice=advice, example=example
-    )

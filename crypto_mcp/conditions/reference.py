@@ -34,7 +34,8 @@ evaluate(condition, candles)   # bool, one a bar
 
 ## How it is written
 
-- **Series**: {", ".join(f"`{name}`" for name in SERIES)}. `close[1]` is the close a bar ago; so is `rsi(14)[1]`, `bos()[1]`.
+- **Series**: {", ".join(f"`{name}`" for name in SERIES)}. `close[1]` is the close a bar ago; likewise
+  `rsi(14)[1]`, `bos()[1]`.
 - **Comparing**: `<` `<=` `>` `>=` `==` `!=`, also `30 < rsi(14) < 70`. **Joining**: `and`, `or`, `not`, brackets.
 - **Arithmetic**: `+ - * /`. What divides by zero is unknown.
 - **Percentages**: `5%`. They are compared with percentages (`change(close, 24) > 5%`) and ratios
@@ -42,8 +43,9 @@ evaluate(condition, candles)   # bool, one a bar
   error instead of a surprise.
 - **Arguments** have the defaults shown and may be named: `bb_upper(20, deviations=2.5)`. Where all have defaults the
   brackets may be left out. A function of a series takes the close, or another one given first: `sma(volume, 20)`.
-- **Other timeframes**: `tf("4h", ...)` holds for any expression and any of {", ".join(str(t) for t in Timeframe)} that is a
-  multiple of the bars' own. A longer bar counts from its close, never before. Weeks begin on Monday, UTC.
+- **Other timeframes**: `tf("4h", ...)` holds for any expression, and any multiple of the bars' own timeframe among
+  {", ".join(str(t) for t in Timeframe)}. A longer bar counts from its close, never before. Weeks
+  begin on Monday, UTC.
 
 ## What it promises
 

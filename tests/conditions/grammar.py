@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from crypto_mcp.analysis.indicators import Indicator
-from crypto_mcp.conditions.functions import FUNCTIONS, OUTPUTS, Argument, Function
+from crypto_mcp.conditions.functions import FUNCTIONS, OUTPUTS
 
 BASE = ("open", "high", "low", "close", "volume")
 # Sums since the first bar depend on where bars begin.
@@ -28,7 +28,9 @@ def _settings(draw: st.DrawFn, indicator: Indicator) -> str:
     return ", ".join(values) if draw(st.booleans()) else ""
 
 
-def _output(draw: st.DrawFn, names: tuple[str, ...]) -> str:
+@st.composite
+def outputs(draw: st.DrawFn, names: tuple[str, ...]) -> str:
+    """A series of an indicator, of the close or of another series."""
     name = draw(st.sampled_from(names))
     indicator, _ = OUTPUTS[name]
     settings = _settings(draw, indicator)
@@ -37,74 +39,54 @@ def _output(draw: st.DrawFn, names: tuple[str, ...]) -> str:
     return f"{name}({settings})"
 
 
-def _word(draw: st.DrawFn, argument: Argument) -> str:
-    return f'"{draw(st.sampled_from(argument.words))}"'
+def events(name: str) -> st.SearchStrategy[str]:
+    """A term that an engine of its own finds."""
+    words = (st.sampled_from(argument.words).map('"{}"'.format) for argument in FUNCTIONS[name].arguments)
+    return st.tuples(*words).map(lambda chosen: f"{name}({', '.join(chosen)})")
 
 
-def _event(draw: st.DrawFn, function: Function) -> str:
-    return f"{function.name}({', '.join(_word(draw, argument) for argument in function.arguments)})"
-
-
-@st.composite
-def numbers(draw: st.DrawFn, depth: int = 2, anchored: bool = True) -> str:
-    """An expression that is a plain number, not a constant."""
+def numbers(depth: int = 2, anchored: bool = True) -> st.SearchStrategy[str]:
+    """Expressions that are a plain number, not a constant."""
     names = NUMBERS if anchored else tuple(n for n in NUMBERS if n not in ANCHORED)
-    kinds = ["series", "output"] + (["sum", "product", "rolling", "shift", "abs", "pair", "since"] if depth else [])
-    kind = draw(st.sampled_from(kinds))
-    if kind == "series":
-        return draw(st.sampled_from(BASE))
-    if kind == "output":
-        return _output(draw, names)
-    inner = draw(numbers(depth - 1, anchored))
-    bars = draw(st.integers(1, 30))
-    if kind == "sum":
-        return f"({inner} {draw(st.sampled_from('+-'))} {draw(numbers(depth - 1, anchored))})"
-    if kind == "product":
-        return f"({draw(st.sampled_from(['2', '0.5', '105%', '-1']))} * {inner})"
-    if kind == "shift":
-        return f"{inner}[{bars}]"
-    if kind == "abs":
-        return f"abs({inner})"
-    if kind == "pair":
-        return f"{draw(st.sampled_from(['min', 'max']))}({inner}, {draw(numbers(depth - 1, anchored))})"
-    if kind == "since":
-        name = draw(st.sampled_from(["count", "bars_since"]))
-        return f"{name}({draw(conditions(depth - 1, anchored))}, {bars})"
-    return f"{draw(st.sampled_from(['highest', 'lowest', 'total']))}({inner}, {bars})"
+    leaves = st.sampled_from(BASE) | outputs(names)
+    if not depth:
+        return leaves
+    inner, yes = st.deferred(lambda: numbers(depth - 1, anchored)), st.deferred(lambda: conditions(depth - 1, anchored))
+    bars, factor = st.integers(1, 30), st.sampled_from(["2", "0.5", "105%", "-1"])
+    return st.one_of(
+        leaves,
+        st.builds("({} {} {})".format, inner, st.sampled_from("+-"), inner),
+        st.builds("({} * {})".format, factor, inner),
+        st.builds("{}({}, {})".format, st.sampled_from(["highest", "lowest", "total"]), inner, bars),
+        st.builds("{}[{}]".format, inner, bars),
+        st.builds("abs({})".format, inner),
+        st.builds("{}({}, {})".format, st.sampled_from(["min", "max"]), inner, inner),
+        st.builds("{}({}, {})".format, st.sampled_from(["count", "bars_since"]), yes, bars),
+    )
 
 
-@st.composite
-def conditions(draw: st.DrawFn, depth: int = 2, anchored: bool = True) -> str:
-    """A condition."""
-    simple = ["compare", "percent", "event", "flag", "direction"]
-    kinds = simple + (["and", "or", "not", "window", "tf", "cross", "between", "shift"] if depth else [])
-    kind = draw(st.sampled_from(kinds))
-    if kind == "event":
-        return _event(draw, FUNCTIONS[draw(st.sampled_from(EVENTS))])
-    if kind == "flag":
-        return _output(draw, FLAGS) if FLAGS else "close > open"
-    if kind == "percent":
-        series = draw(st.sampled_from(["change(close, 24)", "change(volume, 3)", "output"]))
-        left = _output(draw, PERCENTAGES) if series == "output" else series
-        return f"{left} {draw(st.sampled_from(['>', '<', '>=', '<=', '!=']))} {draw(st.integers(-5, 60))}%"
-    less = max(0, depth - 1)
-    first = draw(numbers(less, anchored))
-    if kind == "direction":
-        return f"{draw(st.sampled_from(['rising', 'falling']))}({first}, {draw(st.integers(1, 4))})"
-    second = draw(numbers(less, anchored))
-    if kind == "compare":
-        return f"{first} {draw(st.sampled_from(['>', '<', '>=', '<=', '==', '!=']))} {second}"
-    if kind == "cross":
-        return f"{draw(st.sampled_from(['crosses', 'crosses_above', 'crosses_below']))}({first}, {second})"
-    if kind == "between":
-        return f"between({first}, {second}, close)"
-    inner = draw(conditions(less, anchored))
-    if kind in ("and", "or"):
-        return f"({inner} {kind} {draw(conditions(less, anchored))})"
-    if kind == "not":
-        return f"not ({inner})"
-    if kind == "shift":
-        return f"({inner})[{draw(st.integers(0, 20))}]"
-    if kind == "tf" and "tf(" not in inner:
-        return f'tf("{draw(st.sampled_from(["1h", "2h", "4h", "1d", "1w"]))}", {inner})'
-    return f"{draw(st.sampled_from(['within', 'always']))}({inner}, {draw(st.integers(1, 30))})"
+def conditions(depth: int = 2, anchored: bool = True) -> st.SearchStrategy[str]:
+    """Conditions."""
+    number = numbers(max(0, depth - 1), anchored)
+    change = st.sampled_from(["change(close, 24)", "change(volume, 3)"]) | outputs(PERCENTAGES)
+    simple = st.one_of(
+        st.builds("{} {} {}".format, number, st.sampled_from([">", "<", ">=", "<=", "==", "!="]), number),
+        st.builds("{} {} {}%".format, change, st.sampled_from([">", "<", ">=", "<=", "!="]), st.integers(-5, 60)),
+        st.sampled_from(EVENTS).flatmap(events),
+        outputs(FLAGS),
+        st.builds("{}({}, {})".format, st.sampled_from(["rising", "falling"]), number, st.integers(1, 4)),
+    )
+    if not depth:
+        return simple
+    inner = st.deferred(lambda: conditions(depth - 1, anchored))
+    timeframe = st.sampled_from(["1h", "2h", "4h", "1d", "1w"])
+    return st.one_of(
+        simple,
+        st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner),
+        st.builds("not ({})".format, inner),
+        st.builds("{}({}, {})".format, st.sampled_from(["within", "always"]), inner, st.integers(1, 30)),
+        st.builds('tf("{}", {})'.format, timeframe, inner.filter(lambda text: "tf(" not in text)),
+        st.builds("crosses{}({}, {})".format, st.sampled_from(["", "_above", "_below"]), number, number),
+        st.builds("between({}, {}, close)".format, number, number),
+        st.builds("({})[{}]".format, inner, st.integers(0, 20)),
+    )

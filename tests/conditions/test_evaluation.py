@@ -25,6 +25,7 @@ from crypto_mcp.conditions import (
 from crypto_mcp.conditions.functions import FUNCTIONS, OUTPUTS
 from crypto_mcp.models.candles import Candles
 from crypto_mcp.models.timeframes import Timeframe
+from tests.analysis.drawn import in_ticks
 from tests.analysis.nasty import NASTY
 from tests.analysis.walks import mean_reverting, random_walk
 from tests.calibration.candle_files import DIRECTORY, recorded
@@ -124,6 +125,15 @@ def test_unknown_is_neither_true_nor_false() -> None:
 def test_what_is_true_already_stays_so_whatever_is_unknown() -> None:
     assert said("close > 0 or sma(50) > 0", random_walk(10, seed=1)).all()
     assert not said("close > 0 and sma(50) > 0", random_walk(10, seed=1)).any()
+
+
+@pytest.mark.parametrize("sign", ["<", "<=", ">", ">=", "==", "!="])
+def test_not_is_the_contrary_wherever_there_is_an_answer(sign: str) -> None:
+    candles = in_ticks(random_walk(400, seed=11), 1.0)
+    text = f"close {sign} close[1]"
+    assert (candles.close[1:] == candles.close[:-1]).any()
+    assert np.array_equal(said(text, candles)[1:], ~said(f"not ({text})", candles)[1:])
+    assert np.array_equal(said(f"not within({text}, 3)", candles), said(f"always(not ({text}), 3)", candles))
 
 
 def test_crossing_is_the_first_bar_on_the_other_side() -> None:
