@@ -42,7 +42,9 @@ class Argument:
     words: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return self.name if self.default is None else f"{self.name}={self.default!r}".replace("'", '"')
+        if self.default is None:
+            return self.name
+        return f'{self.name}="{self.default}"' if self.accepts == "word" else f"{self.name}={self.default}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -265,6 +265,8 @@ class Parser:
         indicator, place = OUTPUTS[name]
         output = indicator.outputs[place]
         usual = f"{name}({', '.join(f'{p.default:g}' for p in indicator.parameters)})"
+        if indicator.on_series and "series" in named:
+            given = [named.pop("series"), *given]
         source, rest = self._source(indicator, given, depth)
         if len(rest) > len(indicator.parameters):
             raise fault(rest[len(indicator.parameters)], f"{name} takes no such argument", example=usual)

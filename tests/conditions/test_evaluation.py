@@ -165,7 +165,12 @@ def test_percentages_are_of_a_hundred() -> None:
 
 @pytest.mark.parametrize(
     ("text", "same"),
-    [("close > sma(5)", "sma(close, length=5) < price"), ("3 < rsi(14) < 70", "between(rsi(), 3, 70)")],
+    [
+        ("close > sma(5)", "sma(close, length=5) < price"),
+        ("3 < rsi(14) < 70", "between(rsi(), 3, 70)"),
+        ("sma(volume, 5) > volume", "volume < sma(series=volume, length=5)"),
+        ("obv > obv[1]", "rising(obv)"),
+    ],
 )
 def test_ways_of_saying_the_same(text: str, same: str) -> None:
     candles = random_walk(200, seed=7)
