@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 
 
@@ -18,9 +19,9 @@ class Figures:
 
     def table(self, title: str, rows: Mapping[str, Sequence[float]], columns: Sequence[str]) -> None:
         """Prints what was measured, peers included."""
-        print(f"\n{title}\n{'':24}" + "".join(f"{column:>12}" for column in columns))
+        print(f"\n{title}\n{'':32}" + "".join(f"{column:>12}" for column in columns))
         for name, values in rows.items():
-            print(f"  {name:22}" + "".join(f"{value:12,.2f}" for value in values), flush=True)
+            print(f"  {name:30}" + "".join(f"{value:12,.2f}" for value in values), flush=True)
 
     def json(self) -> str:
         """All keys, flat."""
@@ -30,4 +31,4 @@ class Figures:
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that `share` percent of the values do not exceed."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share / 100))]
+    return ordered[max(0, math.ceil(len(ordered) * share / 100) - 1)]

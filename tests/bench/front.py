@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -21,8 +24,26 @@ from mcp.client import Client
 from tests.bench.figures import Figures, percentile
 from tests.servers import Servers, free_ports
 
-_CACHED_CALLS, _UNCACHED_CALLS, _CALLS_BEFORE_WEIGHING = 400, 150, 1000
 _REQUEST = {"symbol": "BTCUSDT", "timeframe": "1h"}
+_FIRST_BARS = 100
+
+Call = Callable[[dict[str, Any]], Awaitable[bool]]
+"""Makes a request, which must succeed; whether the answer says that it was cached."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured."""
+
+    starts: int
+    rounds: int
+    cached_calls: int
+    uncached_calls: int
+    calls_before_weighing: int
+
+
+_FULL = Effort(starts=5, rounds=3, cached_calls=200, uncached_calls=60, calls_before_weighing=1000)
+_QUICK = Effort(starts=1, rounds=1, cached_calls=40, uncached_calls=20, calls_before_weighing=100)
 
 
 class System:
@@ -41,14 +62,16 @@ class System:
             await server.start()
         self.launch("sandbox")
         self.launch("worker", "analysis:queue")
-        await _until(lambda: self._answers(f"http://127.0.0.1:{self.sandbox_port}/api/v3/ping"))
+        async with httpx2.AsyncClient(timeout=2) as client:
+            await _until(lambda: _answers(client, f"http://127.0.0.1:{self.sandbox_port}/api/v3/ping"))
 
     async def start_front(self) -> tuple[subprocess.Popen[bytes], float]:
         """The front end, and the seconds from its start to its first answer."""
-        began = time.perf_counter()
-        process = self.launch("serve")
-        await _until(lambda: self._answers(f"{self.url}/health"), pause=0.005)
-        return process, time.perf_counter() - began
+        async with httpx2.AsyncClient(timeout=2) as client:
+            began = time.perf_counter()
+            process = self.launch("serve")
+            await _until(lambda: _answers(client, f"{self.url}/health"), pause=0.005)
+            return process, time.perf_counter() - began
 
     def launch(self, *command: str) -> subprocess.Popen[bytes]:
         redis = self.servers.redis
@@ -76,11 +99,6 @@ class System:
         for server in (self.servers.redis, self.servers.mongo, self.servers.postgres):
             await server.stop()
 
-    @staticmethod
-    async def _answers(url: str) -> bool:
-        async with httpx2.AsyncClient(timeout=2) as client:
-            return (await client.get(url)).status_code == 200
-
 
 @asynccontextmanager
 async def _system() -> AsyncIterator[System]:
@@ -93,72 +111,96 @@ async def _system() -> AsyncIterator[System]:
             await system.stop()
 
 
-async def run(figures: Figures) -> None:
+async def run(figures: Figures, *, quick: bool) -> None:
     """All figures of the section."""
+    effort = _QUICK if quick else _FULL
     async with _system() as system:
         starts = []
-        for _ in range(3):
+        for _ in range(effort.starts):
             front, seconds = await system.start_front()
             starts.append(seconds)
             front.terminate()
             await asyncio.to_thread(front.wait, 30)
-        front, seconds = await system.start_front()
-        rows: dict[str, tuple[float, float]] = {}
-        async with httpx2.AsyncClient(base_url=system.url, timeout=60) as http:
-            post = lambda body: http.post("/v1/jobs/analyze_crypto?wait=20", json=body)  # noqa: E731
-            rows |= await _cached_and_uncached("rest", lambda body: _ok(post(body)), start=100)
-            for _ in range(_CALLS_BEFORE_WEIGHING):
-                await _ok(post(_REQUEST))
-        for name, mode, start in (("mcp", "auto", 400), ("mcp, older protocol", "legacy", 700)):
-            async with Client(f"{system.url}/mcp", mode=mode) as client:
-                call = lambda body, c=client: _tool(c, body)  # noqa: E731
-                rows |= await _cached_and_uncached(name, call, start=start)
-        figures.table("analyze_crypto over the front end, ms", rows, ("p50", "p95"))
-        for way in ("rest", "mcp"):
-            figures.add(f"{way}_cached_p95_ms", rows[f"{way} cached"][1])
-            figures.add(f"{way}_uncached_p95_ms", rows[f"{way} uncached"][1])
-        figures.add("frontend_start_s", sorted(starts)[1])
-        family = [psutil.Process(front.pid), *psutil.Process(front.pid).children(recursive=True)]
-        figures.add("frontend_rss_mb", max(process.memory_info().rss for process in family) / 1e6)
+        front, _ = await system.start_front()
+        async with AsyncExitStack() as stack:
+            ways = await _ways(system.url, stack)
+            await _answering(figures, effort, ways)
+            for _ in range(effort.calls_before_weighing):
+                await ways["rest"](_REQUEST)
+            family = [psutil.Process(front.pid), *psutil.Process(front.pid).children(recursive=True)]
+            figures.add("frontend_rss_mb", max(process.memory_info().rss for process in family) / 1e6)
+        figures.add("frontend_start_s", median(starts))
+        rows = {f"first 200 of {len(starts)} starts": (median(starts), max(starts))}
+        figures.table("front end, s", rows, ("median", "worst"))
 
 
-async def _cached_and_uncached(
-    name: str, call: Callable[[dict[str, Any]], Awaitable[None]], *, start: int
-) -> dict[str, tuple[float, float]]:
-    """One call at a time: the same request again and again, then requests that were never made before."""
-    numbers = count(start)
-    for _ in range(20):
-        await call(_REQUEST)
-    for _ in range(10):
-        await call({**_REQUEST, "bars": next(numbers)})
+async def _ways(url: str, stack: AsyncExitStack) -> dict[str, Call]:
+    """The ways in, each on connections that stay open."""
+    http = await stack.enter_async_context(httpx2.AsyncClient(base_url=url, timeout=60))
+    modern = await stack.enter_async_context(Client(f"{url}/mcp", mode="auto"))
+    older = await stack.enter_async_context(Client(f"{url}/mcp", mode="legacy"))
     return {
-        f"{name} cached": await _timed(call, lambda: _REQUEST, _CACHED_CALLS),
-        f"{name} uncached": await _timed(call, lambda: {**_REQUEST, "bars": next(numbers)}, _UNCACHED_CALLS),
+        "rest": lambda body: _post(http, body),
+        "mcp": lambda body: _tool(modern, body),
+        "mcp, older protocol": lambda body: _tool(older, body),
     }
 
 
-async def _timed(
-    call: Callable[[dict[str, Any]], Awaitable[None]], body: Callable[[], dict[str, Any]], calls: int
-) -> tuple[float, float]:
+async def _answering(figures: Figures, effort: Effort, ways: dict[str, Call]) -> None:
+    """One call at a time: the same request again and again, then requests that were never made before."""
+    numbers = count(_FIRST_BARS)
+    p50: dict[str, list[float]] = defaultdict(list)
+    p95: dict[str, list[float]] = defaultdict(list)
+    for _ in range(effort.rounds):
+        for name, call in ways.items():
+            for cached, calls in ((True, effort.cached_calls), (False, effort.uncached_calls)):
+                seconds = await _timed(call, numbers, calls, cached=cached)
+                row = f"{name} {'cached' if cached else 'uncached'}"
+                p50[row].append(1000 * percentile(seconds, 50))
+                p95[row].append(1000 * percentile(seconds, 95))
+    figures.table(
+        f"analyze_crypto over the front end, ms, medians of {effort.rounds} rounds",
+        {row: (median(p50[row]), median(p95[row]), max(p95[row])) for row in p50},
+        ("p50", "p95", "worst p95"),
+    )
+    for name in ("rest", "mcp"):
+        for row in ("cached", "uncached"):
+            figures.add(f"{name}_{row}_p95_ms", median(p95[f"{name} {row}"]))
+
+
+async def _timed(call: Call, numbers: count[int], calls: int, *, cached: bool) -> list[float]:
+    """Seconds of each call that was answered from where it should; a cached answer may expire once in between."""
+    for _ in range(10):
+        await call(_REQUEST if cached else {**_REQUEST, "bars": next(numbers)})
     seconds = []
     for _ in range(calls):
-        request = body()
+        body = _REQUEST if cached else {**_REQUEST, "bars": next(numbers)}
         began = time.perf_counter()
-        await call(request)
-        seconds.append(time.perf_counter() - began)
-    return 1000 * percentile(seconds, 50), 1000 * percentile(seconds, 95)
+        if await call(body) is cached:
+            seconds.append(time.perf_counter() - began)
+    if len(seconds) < calls - 1:
+        raise RuntimeError(f"{calls - len(seconds)} of {calls} calls were {'not ' if cached else ''}cached")
+    return seconds
 
 
-async def _ok(answer: Awaitable[httpx2.Response]) -> None:
-    response = await answer
-    if response.status_code != 200:
-        raise RuntimeError(response.text)
+async def _post(http: httpx2.AsyncClient, body: dict[str, Any]) -> bool:
+    response = await http.post("/v1/jobs/analyze_crypto?wait=20", json=body)
+    answer = response.json()
+    if response.status_code != 200 or answer["status"] != "done":
+        raise RuntimeError(response.text[:500])
+    return bool(answer["cached"])
 
 
-async def _tool(client: Client, body: dict[str, Any]) -> None:
+async def _tool(client: Client, body: dict[str, Any]) -> bool:
     result = await client.call_tool("analyze_crypto", body)
-    if result.is_error or (result.structured_content or {}).get("status") != "done":
+    answer = result.structured_content or {}
+    if result.is_error or answer.get("status") != "done":
         raise RuntimeError(str(result)[:500])
+    return bool(answer["cached"])
+
+
+async def _answers(client: httpx2.AsyncClient, url: str) -> bool:
+    return (await client.get(url)).status_code == 200
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], pause: float = 0.05, seconds: float = 60.0) -> None:

@@ -1,154 +1,186 @@
-"""The queue: a no-op's way from call to answer, and how many a worker gets through."""
+"""The queue: a no-op's way from call to answer, and how many a worker gets through.
+
+All systems use one Redis, set up as the product sets it up and emptied before each measurement, and uvloop where they
+have an event loop. A client that polls for its result does so every millisecond, the shortest pause uvloop has. Rounds
+go through the systems in turn; figures are medians over rounds, or over all calls.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections import defaultdict
-from importlib import import_module
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+
+from redis.asyncio import Redis
 
 from crypto_mcp.local.redis_server import RedisServer
 from tests.bench.figures import Figures, percentile
+from tests.bench.peers.ours import Client as OurClient
+from tests.bench.systems import ARQ, ARQ_BUSY, DRAMATIQ, OURS, SAQ, TASKIQ, TASKIQ_SPINNING, System
 from tests.servers import free_ports
 
-SYSTEMS = ("ours", "arq", "saq", "taskiq", "dramatiq")
-_LATENCY_CALLS = {"ours": 200, "arq": 4, "saq": 3, "taskiq": 200, "dramatiq": 100}
-"""Few of those that take a second or half of one: saq's caller waits for its own refresh, arq's worker for its poll."""
-_LATENCY_ROUNDS, _THROUGHPUT_ROUNDS = 3, 3
-_BATCH = 5000
-_SCALING_JOBS = 3000
+_LATENCY = (OURS, ARQ, ARQ_BUSY, SAQ, TASKIQ, TASKIQ_SPINNING, DRAMATIQ)
+"""taskiq's key is that of a client that pauses; one that asks without a pause is quicker and only shown. Calls follow
+each other at once, so that each finds stock arq's poll just missed; one at a random time would wait half as long."""
+
+_THROUGHPUT = (OURS, ARQ, ARQ_BUSY, SAQ, TASKIQ, DRAMATIQ)
+"""arq's key is that of the short poll: stock arq takes 100 jobs, then waits for half a second, so its rate says nothing
+about its work."""
+
+_WARM_UP_CALLS = 3
+_AT_ONCE = 100
+_UP_WITHIN, _BATCH_WITHIN, _LOOK_EVERY = 30.0, 120.0, 0.02
+_JOB_MS = 1
+"""Of a job that computes: the shorter it is, the more of the whole is the queue's own work."""
 
 
-def _module(system: str) -> str:
-    return f"tests.bench.peers.{system if system == 'ours' else system + '_peer'}"
+@dataclass(frozen=True)
+class Effort:
+    """How much is measured; `share` is of each system's calls and batch."""
+
+    rounds: int
+    share: float
+    scaling_rounds: int
+    scaling_jobs: int
 
 
-class WorkerProcess:
-    """One worker of a system, up and ready."""
-
-    def __init__(self, system: str, batch: int = 0) -> None:
-        environment = {**os.environ, "BENCH_BATCH": str(batch)}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", _module(system)], env=environment, stdout=subprocess.PIPE, text=True
-        )
-        self._line("ready")
-
-    def _line(self, word: str) -> str:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith(word):
-                return line
-        raise RuntimeError(f"the worker ended before it said {word!r}")
-
-    def pause(self) -> None:
-        self._process.send_signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        self._process.send_signal(signal.SIGCONT)
-
-    def batch_seconds(self) -> float:
-        """Waits until the batch has run; seconds from its first to its last job."""
-        return float(self._line("batch").split()[1])
-
-    def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
+_FULL = Effort(rounds=3, share=1.0, scaling_rounds=5, scaling_jobs=4000)
+_QUICK = Effort(rounds=1, share=0.1, scaling_rounds=1, scaling_jobs=400)
 
 
-async def run(figures: Figures) -> None:
+async def run(figures: Figures, *, quick: bool) -> None:
     """All figures of the section."""
+    effort = _QUICK if quick else _FULL
     with TemporaryDirectory(prefix="bench-") as folder:
-        redis = RedisServer(Path(folder), free_ports(1)[0], "bench")
-        await redis.start()
-        os.environ["BENCH_REDIS"] = redis.url(0).rsplit("/", 1)[0]
+        server = RedisServer(Path(folder), free_ports(1)[0], "bench")
+        await server.start()
+        os.environ["BENCH_REDIS"] = server.url(0).rsplit("/", 1)[0]
         try:
-            await _latency(figures)
-            await _throughput(figures)
-            await _scaling(figures)
+            async with Redis.from_url(server.url(0)) as redis:
+                await _introduce(redis)
+                await _latency(figures, effort, redis)
+                await _throughput(figures, effort, redis)
+                await _scaling(figures, effort, redis)
         finally:
-            await redis.kill()
+            await server.kill()
 
 
-async def _latency(figures: Figures) -> None:
-    """One call at a time, the systems in turn."""
-    seconds: dict[str, list[float]] = defaultdict(list)
-    for _ in range(_LATENCY_ROUNDS):
-        for system in SYSTEMS:
-            worker = WorkerProcess(system)
-            client: Any = import_module(_module(system)).Client()
-            await client.start()
-            for n in range(3):
-                await client.call(n)
-            for n in range(_LATENCY_CALLS[system]):
-                began = time.perf_counter()
-                await client.call(n)
-                seconds[system].append(time.perf_counter() - began)
-            await client.stop()
-            worker.end()
+async def _introduce(redis: Redis) -> None:
+    """Prints what is compared, and where."""
+    about = await redis.info("server")
+    fsync = (await redis.config_get("appendfsync"))["appendfsync"]
+    packages = (system.package for system in _LATENCY if system.package)
+    print(f"Redis {about['redis_version']}, appending with fsync {fsync}; ", end="")
+    print(", ".join(f"{name} {version(name)}" for name in packages), flush=True)
+
+
+async def _latency(figures: Figures, effort: Effort, redis: Redis) -> None:
+    """One call after the other."""
+    seconds: dict[System, list[float]] = defaultdict(list)
+    for _ in range(effort.rounds):
+        for system in _LATENCY:
+            seconds[system] += await _calls(system, max(2, int(system.calls * effort.share)), redis)
     p50 = {system: 1000 * median(values) for system, values in seconds.items()}
+    p99 = {system: 1000 * percentile(values, 99) for system, values in seconds.items()}
     figures.table(
-        "no-op call to answer, ms", {s: (p50[s], 1000 * percentile(seconds[s], 99)) for s in SYSTEMS}, ("p50", "p99")
+        "no-op call to answer, one after the other, ms",
+        {s.name: (p50[s], p99[s], len(seconds[s])) for s in _LATENCY},
+        ("p50", "p99", "calls"),
     )
-    figures.add("queue_p50_ms", p50["ours"])
-    figures.add("queue_p99_ms", 1000 * percentile(seconds["ours"], 99))
-    for peer in ("arq", "taskiq"):
-        figures.add(f"queue_latency_ratio_{peer}", p50[peer] / p50["ours"])
+    figures.add("queue_p50_ms", p50[OURS])
+    figures.add("queue_p99_ms", p99[OURS])
+    figures.add("queue_latency_ratio_arq", p50[ARQ] / p50[OURS])
+    figures.add("queue_latency_ratio_taskiq", p50[TASKIQ] / p50[OURS])
 
 
-async def _throughput(figures: Figures) -> None:
-    """A queued batch, one worker process, the systems in turn."""
-    rates: dict[str, list[float]] = defaultdict(list)
-    for _ in range(_THROUGHPUT_ROUNDS):
-        for system in SYSTEMS:
-            worker = WorkerProcess(system, batch=_BATCH)
-            await asyncio.sleep(0.5)  # let it settle into waiting before it is stopped
-            worker.pause()
-            client: Any = import_module(_module(system)).Client()
-            await client.start()
-            for first in range(0, _BATCH, 100):
-                await asyncio.gather(*(client.enqueue(n) for n in range(first, first + 100)))
-            await client.stop()
-            worker.go_on()
-            rates[system].append((_BATCH - 1) / await asyncio.to_thread(worker.batch_seconds))
-            worker.end()
-    rate = {system: median(values) for system, values in rates.items()}
-    figures.table(f"{_BATCH} queued no-ops, one worker process, jobs/s", {s: (rate[s],) for s in SYSTEMS}, ("jobs/s",))
-    for peer in ("arq", "saq", "dramatiq"):
-        figures.add(f"queue_throughput_ratio_{peer}", rate["ours"] / rate[peer])
-
-
-async def _scaling(figures: Figures) -> None:
-    """Jobs of four milliseconds, one worker process against four."""
-    rates: dict[int, list[float]] = defaultdict(list)
-    for _ in range(2):
-        for count in (1, 4):
-            workers = [WorkerProcess("ours") for _ in range(count)]
-            await asyncio.sleep(1.0)
-            for worker in workers:
-                worker.pause()
-            client: Any = import_module(_module("ours")).Client()
-            await client.start()
-            for first in range(0, _SCALING_JOBS, 500):
-                await asyncio.gather(*(client.enqueue_work(n) for n in range(first, first + 500)))
+async def _calls(system: System, count: int, redis: Redis) -> list[float]:
+    """Seconds of each call."""
+    await redis.flushall()
+    client = system.client()
+    with system.worker():
+        await client.start()
+        for n in range(_WARM_UP_CALLS):
+            await client.call(n)
+        seconds = []
+        for n in range(count):
             began = time.perf_counter()
-            for worker in workers:
-                worker.go_on()
-            while await client.waiting():
-                await asyncio.sleep(0.1)
-            rates[count].append(_SCALING_JOBS / (time.perf_counter() - began))
-            await client.stop()
-            for worker in workers:
-                worker.end()
-    rate = {count: median(values) for count, values in rates.items()}
+            await client.call(n)
+            seconds.append(time.perf_counter() - began)
+        await client.stop()
+    return seconds
+
+
+async def _throughput(figures: Figures, effort: Effort, redis: Redis) -> None:
+    """A queue that is full before its one worker starts."""
+    rates: dict[System, list[float]] = defaultdict(list)
+    for _ in range(effort.rounds):
+        for system in _THROUGHPUT:
+            rates[system].append(await _batch(system, int(system.batch * effort.share), redis))
+    rate = {system: median(values) for system, values in rates.items()}
     figures.table(
-        f"{_SCALING_JOBS} jobs of 4 ms, jobs/s", {f"{count} workers": (rate[count],) for count in rate}, ("jobs/s",)
+        "queued no-ops, one worker process, jobs/s",
+        {s.name: (rate[s], min(rates[s]), max(rates[s]), int(s.batch * effort.share)) for s in _THROUGHPUT},
+        ("median", "least", "most", "jobs"),
     )
-    figures.add("queue_scaling_4w", rate[4] / rate[1])
+    for name, peer in (("arq", ARQ_BUSY), ("saq", SAQ), ("dramatiq", DRAMATIQ)):
+        figures.add(f"queue_throughput_ratio_{name}", rate[OURS] / rate[peer])
+
+
+async def _batch(system: System, jobs: int, redis: Redis) -> float:
+    """Jobs a second, from the first that ran to the last."""
+    await redis.flushall()
+    client = system.client()
+    await client.start()
+    for first in range(0, jobs, _AT_ONCE):
+        await asyncio.gather(*(client.enqueue(n) for n in range(first, min(jobs, first + _AT_ONCE))))
+    await client.stop()
+    with system.worker(batch=jobs) as worker:
+        async with asyncio.timeout(_BATCH_WITHIN):
+            return (jobs - 1) / await asyncio.to_thread(worker.batch_seconds)
+
+
+async def _scaling(figures: Figures, effort: Effort, redis: Redis) -> None:
+    """Our jobs of some processor time, one worker process and then four, compared round by round."""
+    rates = [
+        [await _work_off(workers, effort.scaling_jobs, redis) for workers in (1, 4)]
+        for _ in range(effort.scaling_rounds)
+    ]
+    ratios = [four / one for one, four in rates]
+    one, four = map(median, zip(*rates, strict=True))
+    figures.table(
+        f"{effort.scaling_jobs} jobs of {_JOB_MS} ms processor time, jobs/s",
+        {"ours": (one, four, median(ratios), min(ratios), max(ratios))},
+        ("1 worker", "4 workers", "ratio", "least", "most"),
+    )
+    figures.add("queue_scaling_4w", median(ratios))
+
+
+async def _work_off(count: int, jobs: int, redis: Redis) -> float:
+    """Jobs a second of workers that were waiting when the queue filled, from when they were let go to the last end."""
+    await redis.flushall()
+    client = OurClient()
+    await client.start()
+    with ExitStack() as stack:
+        workers = [stack.enter_context(OURS.worker()) for _ in range(count)]
+        async with asyncio.timeout(_UP_WITHIN):
+            while (await redis.info("clients"))["blocked_clients"] < count:
+                await asyncio.sleep(_LOOK_EVERY)
+        for worker in workers:
+            worker.pause()
+        for first in range(0, jobs, _AT_ONCE):
+            await asyncio.gather(*(client.enqueue_work(n, _JOB_MS) for n in range(first, min(jobs, first + _AT_ONCE))))
+        began = time.perf_counter()
+        for worker in workers:
+            worker.go_on()
+        while await client.unfinished():
+            await asyncio.sleep(_LOOK_EVERY)
+        rate = jobs / (time.perf_counter() - began)
+    await client.stop()
+    return rate

@@ -20,8 +20,3 @@ def count() -> None:
         _began = time.perf_counter()
     if number == BATCH:
         print(f"batch {time.perf_counter() - _began:.6f}", flush=True)
-
-
-def ready() -> None:
-    """Called when the worker is about to take jobs."""
-    print("ready", flush=True)

@@ -12,7 +12,7 @@ from dramatiq.brokers.redis import RedisBroker
 from dramatiq.results import Results
 from dramatiq.results.backends import RedisBackend
 
-from tests.bench.peers.counting import count, ready
+from tests.bench.peers.counting import count
 
 _URL = os.environ.get("BENCH_REDIS", "redis://127.0.0.1:1") + "/6"
 
@@ -47,6 +47,5 @@ class Client:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
     worker = dramatiq.Worker(broker, worker_threads=8)
-    ready()
     worker.start()
     threading.Event().wait()

@@ -10,12 +10,14 @@ import structlog
 from pydantic import BaseModel
 
 from crypto_mcp.catalogue import Catalogue, JobKind
+from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect
 from crypto_mcp.jobs.envelope import new_id
+from crypto_mcp.jobs.leases import known_workers
 from crypto_mcp.jobs.waiting import Watcher
 from crypto_mcp.settings import Settings
-from tests.bench.peers.counting import count, ready
+from tests.bench.peers.counting import count
 from workers.main import run
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Number(BaseModel):
     """A job's parameter and result."""
 
     n: int
+    ms: int = 0
 
 
 async def noop(job: Job, params: Number) -> Number:
@@ -37,8 +40,8 @@ async def noop(job: Job, params: Number) -> Number:
 
 
 async def spin(job: Job, params: Number) -> Number:
-    """Four milliseconds of processor time, as an analysis of 500 bars takes."""
-    until = time.process_time() + 0.004
+    """Some milliseconds of processor time."""
+    until = time.process_time() + params.ms / 1000
     while time.process_time() < until:
         pass
     return params
@@ -85,13 +88,18 @@ class Client:
     async def enqueue(self, n: int) -> None:
         await self._jobs.submit(NOOP, Number(n=n))
 
-    async def enqueue_work(self, n: int) -> None:
-        await self._jobs.submit(SPIN, Number(n=n))
+    async def enqueue_work(self, n: int, ms: int) -> None:
+        """A job that computes."""
+        await self._jobs.submit(SPIN, Number(n=n, ms=ms))
 
-    async def waiting(self) -> int:
-        """Jobs not finished yet."""
-        desks = [key async for key in self._redis.scan_iter("desk:*")]
-        return int(await self._redis.llen(LIST)) + sum([await self._redis.zcard(desk) for desk in desks])
+    async def unfinished(self) -> int:
+        """Jobs not finished yet, wherever they are, at one instant."""
+        pipe = self._redis.pipeline(transaction=True)
+        pipe.llen(LIST)
+        for worker in await known_workers(self._redis):
+            pipe.llen(keys.arriving(worker, LIST))
+            pipe.zcard(keys.desk(worker))
+        return sum(await pipe.execute())
 
     async def stop(self) -> None:
         await self._watcher.__aexit__(None, None, None)
@@ -104,5 +112,4 @@ if __name__ == "__main__":
     config = settings()
     logs.configure(config.log)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(30))  # peers log little too
-    ready()
     run(config, [LIST], CATALOGUE)

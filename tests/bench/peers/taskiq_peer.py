@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 
+import uvloop
 from taskiq.api import run_receiver_task
 from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend
 
-from tests.bench.peers.counting import count, ready
+from tests.bench.peers.counting import count
 
 _URL = os.environ.get("BENCH_REDIS", "redis://127.0.0.1:1") + "/5"
 
@@ -24,14 +24,17 @@ async def noop(n: int) -> int:
 
 
 class Client:
-    """`kiq`, then `wait_result` with a short poll."""
+    """`kiq`, then `wait_result` with a short poll; without any pause if `check_interval` is 0."""
+
+    def __init__(self, check_interval: float = 0.001) -> None:
+        self._check_interval = check_interval
 
     async def start(self) -> None:
         await broker.startup()
 
     async def call(self, n: int) -> None:
         task = await noop.kiq(n)
-        await task.wait_result(check_interval=0.0005, timeout=10)
+        await task.wait_result(check_interval=self._check_interval, timeout=10)
 
     async def enqueue(self, n: int) -> None:
         await noop.kiq(n)
@@ -43,10 +46,9 @@ class Client:
 async def _work() -> None:
     broker.is_worker_process = True
     await broker.startup()
-    ready()
     await run_receiver_task(broker)
 
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
-    asyncio.run(_work())
+    uvloop.run(_work())
