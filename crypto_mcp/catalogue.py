@@ -19,6 +19,9 @@ from crypto_mcp.models.analysis import Analysis, AnalyzeParams
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
 ResultT = TypeVar("ResultT", bound=BaseModel)
 
+LOCAL = "local"
+"""The client of whoever works on this machine: the command line, stdio, a push from outside that names none."""
+
 ListName = Literal["analysis:queue", "backtest:queue", "alerts:pending", "notifications:queue"]
 LISTS: tuple[ListName, ...] = ("analysis:queue", "backtest:queue", "alerts:pending", "notifications:queue")
 
@@ -28,13 +31,13 @@ class CacheRule(Generic[ParamsT, ResultT]):
     """Where an answer is cached and for how long.
 
     Attributes:
-        key: Redis key of db 0 for given parameters.
+        key: Redis key of db 0 for given parameters; None where their answer is never cached.
         ttl: seconds, at most.
         good_for: seconds the result stays true, where that can be shorter than `ttl` (a bar closes).
         collection: MongoDB collection that keeps the result, or None.
     """
 
-    key: Callable[[ParamsT], str]
+    key: Callable[[ParamsT], str | None]
     ttl: int
     good_for: Callable[[ResultT], float] | None = None
     collection: str | None = None
@@ -61,6 +64,8 @@ class JobKind(Generic[ParamsT, ResultT]):
         scope: what a client's key must allow.
         tool: whether it is offered to clients; internal kinds are not.
         read_only: whether it changes nothing that a user owns.
+        owned: whether answers belong to the client that asked; they are then neither shared with nor cached for others.
+        changes: of a kind that is not read-only, which parameters change something; all, if None.
     """
 
     name: str
@@ -77,6 +82,18 @@ class JobKind(Generic[ParamsT, ResultT]):
     scope: str = "read"
     tool: bool = True
     read_only: bool = True
+    owned: bool = False
+    changes: Callable[[ParamsT], bool] | None = None
+
+    def shareable(self, params: ParamsT) -> bool:
+        """Whether equal requests are one: reading twice is reading once, depositing twice is not."""
+        return self.read_only or (self.changes is not None and not self.changes(params))
+
+    def cache_key(self, params: ParamsT, client: str) -> str | None:
+        """The key under which this client finds the answer; None where it is not cached."""
+        key = self.cache.key(params) if self.cache is not None and self.shareable(params) else None
+        foreign = self.owned and client not in ("", LOCAL)
+        return f"{key}:of:{client}" if key is not None and foreign else key
 
 
 class Catalogue:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import BaseModel
 
-from crypto_mcp.catalogue import CATALOGUE, LISTS, CacheRule, Catalogue, JobKind
+from crypto_mcp.catalogue import CATALOGUE, LISTS, LOCAL, CacheRule, Catalogue, JobKind
 from crypto_mcp.errors import UnknownKind
+from crypto_mcp.jobs.envelope import params_digest
 from crypto_mcp.models.analysis import Analysis, Confluence, Provenance, TimeframeView
 from crypto_mcp.models.timeframes import Timeframe
 from workers.handlers import load
@@ -32,8 +33,8 @@ def test_every_kind_keeps_its_own_promises(declared: JobKind[BaseModel, BaseMode
     assert load(declared)
     assert declared.title
     assert len(declared.summary) > 20
-    if declared.cache is not None:
-        assert declared.cache.key(params)
+    assert declared.cache is None or declared.cache.ttl > 0
+    assert declared.shareable(params) in (True, False)
 
 
 @pytest.mark.parametrize("declared", list(CATALOGUE), ids=lambda k: k.name)
@@ -48,6 +49,37 @@ def test_the_specified_cached_key_is_the_default_answer() -> None:
     assert analyze.cache.key(analyze.params(symbol="btc")) == "analysis:BTCUSDT:1h"
     assert analyze.cache.key(analyze.params(symbol="btc", bars=300)) != "analysis:BTCUSDT:1h"
     assert analyze.cache.ttl == 300
+
+
+class Deposit(BaseModel):
+    """Changes something unless its amount is zero."""
+
+    amount: int
+
+
+def account(*, owned: bool) -> JobKind[Deposit, Nothing]:
+    return JobKind(
+        "account", "analysis:queue", Deposit, Nothing, "workers.analysis:analyze_crypto", "Account", "Keeps an account",
+        cache=CacheRule(key=lambda _: "account", ttl=30), read_only=False, owned=owned, changes=lambda p: p.amount != 0,
+    )  # fmt: skip
+
+
+def test_what_changes_something_is_neither_cached_nor_shared() -> None:
+    kind = account(owned=False)
+    assert kind.shareable(Deposit(amount=0))
+    assert kind.cache_key(Deposit(amount=0), "me") == "account"
+    assert not kind.shareable(Deposit(amount=5))
+    assert kind.cache_key(Deposit(amount=5), "me") is None
+
+
+def test_owned_answers_are_kept_apart_by_client() -> None:
+    """Cached keys and the digests that equal requests join by differ; whoever works locally has the specified key."""
+    kind, read = account(owned=True), Deposit(amount=0)
+    assert kind.cache_key(read, LOCAL) == kind.cache_key(read, "") == "account"
+    assert len({kind.cache_key(read, client) for client in (LOCAL, "me", "you")}) == 3
+    assert len({params_digest(kind, read, client) for client in (LOCAL, "", "me", "you")}) == 3
+    common = account(owned=False)
+    assert params_digest(common, read, "me") == params_digest(common, read, "you")
 
 
 def test_an_unknown_kind_is_told_the_nearest_name() -> None:

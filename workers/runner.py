@@ -13,6 +13,7 @@ import structlog
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
+from crypto_mcp.catalogue import LOCAL
 from crypto_mcp.errors import Cancelled, CryptoMcpError, StoreUnavailable
 from crypto_mcp.jobs import envelope
 from crypto_mcp.jobs.desk import CacheEntry
@@ -174,7 +175,7 @@ class Runner:
             await self._bury(held, error)
             return
         handle = Job(
-            id=job.id, kind=kind.name, attempt=held.attempt, max_tries=kind.max_tries, client=job.client,
+            id=job.id, kind=kind.name, attempt=held.attempt, max_tries=kind.max_tries, client=job.client or LOCAL,
             trace=job.trace, services=self._services, _report=self._reporter(held),
         )  # fmt: skip
         began = time.monotonic()
@@ -206,8 +207,8 @@ class Runner:
             return
         entry = None
         if rule is not None:
-            key = rule.key(job.params)
-            entry = CacheEntry(key, rule.seconds(result), self._cache.db)
+            key = job.kind.cache_key(job.params, job.client)
+            entry = None if key is None else CacheEntry(key, rule.seconds(result), self._cache.db)
             if rule.collection is not None:
                 try:
                     await self._services.mongo.save_result(job.kind, job.id, key, result)

@@ -56,13 +56,14 @@ class JobClient:
         idempotency_key: str | None = None,
         share: bool = True,
     ) -> Submitted:
-        """Puts a job on its list, or joins an equal one that is not finished (unless `share` is False).
+        """Puts a job on its list, or joins an equal one that is not finished (unless `share` is False, or it changes
+        something: then two equal requests are two jobs).
 
         With an `idempotency_key` a repeated call gets the first call's job for a day; `IdempotencyConflict` if it asks
         for something else. `watcher` is a channel that hears of each change of the job's state.
         """
         job_id = job_id or envelope.new_id()
-        digest = envelope.params_digest(kind, params)
+        digest = envelope.params_digest(kind, params, client)
         text = envelope.write(job_id, kind, params, reply_to=reply_to, trace=trace, client=client)
         key = keys.idempotency(client, idempotency_key) if idempotency_key else ""
         outcome, known, state = await self._insist(
@@ -79,7 +80,7 @@ class JobClient:
                 watcher,
                 self._settings.recent,
                 self._settings.idempotency_ttl,
-                "1" if share else "0",
+                "1" if share and kind.shareable(params) else "0",
             ),
         )
         if outcome == b"conflict":

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from crypto_mcp.catalogue import Catalogue, JobKind
+from crypto_mcp.catalogue import LOCAL, Catalogue, JobKind
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.jobs import keys
 from crypto_mcp.validation import explain
@@ -64,9 +64,13 @@ def new_id() -> str:
     return secrets.token_hex(12)
 
 
-def params_digest(kind: JobKind[Any, Any], params: BaseModel) -> str:
-    """Equal for equal requests, however they were spelled: defaults filled in, keys sorted."""
-    canonical = orjson.dumps([kind.name, params.model_dump(mode="json")], option=orjson.OPT_SORT_KEYS)
+def params_digest(kind: JobKind[Any, Any], params: BaseModel, client: str = "") -> str:
+    """Equal for equal requests, however they were spelled: defaults filled in, keys sorted.
+
+    Of a kind whose answers are owned, requests of two clients are never equal.
+    """
+    owner = (client or LOCAL) if kind.owned else ""
+    canonical = orjson.dumps([kind.name, owner, params.model_dump(mode="json")], option=orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(canonical, digest_size=16).hexdigest()
 
 

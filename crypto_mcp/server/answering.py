@@ -15,6 +15,7 @@ import orjson
 import structlog
 from pydantic import BaseModel, ValidationError
 
+from crypto_mcp.catalogue import LOCAL
 from crypto_mcp.errors import Cancelled, InvalidRequest, StoreUnavailable, UnknownJob
 from crypto_mcp.jobs.envelope import new_id
 from crypto_mcp.models.answers import ErrorBody, JobState
@@ -163,6 +164,7 @@ class Answering:
         arguments: Any,
         *,
         wait: float,
+        client: str = LOCAL,
         trace: str = "",
         idempotency_key: str | None = None,
         on_progress: OnProgress | None = None,
@@ -172,7 +174,7 @@ class Answering:
         With an `idempotency_key` the caller wants that very job, so no cache is asked.
         """
         params = checked(kind, arguments)
-        if idempotency_key is None and (outcome := await self._known(kind, params)) is not None:
+        if idempotency_key is None and (outcome := await self._known(kind, params, client)) is not None:
             return outcome
         job_id = new_id()
         async with self._watcher.watching(job_id) as watch:
@@ -180,6 +182,7 @@ class Answering:
                 kind,
                 params,
                 job_id=job_id,
+                client=client,
                 trace=trace,
                 watcher=self._watcher.channel,
                 idempotency_key=idempotency_key,
@@ -221,11 +224,11 @@ class Answering:
         """Asks for a job to be stopped; the job as it then stands."""
         return await self._jobs.cancel(job_id)
 
-    async def _known(self, kind: JobKind[Any, Any], params: BaseModel) -> Outcome | None:
+    async def _known(self, kind: JobKind[Any, Any], params: BaseModel, client: str) -> Outcome | None:
         """A cached answer, or a stored one that is fresh; the caches above where it was found get it too."""
-        if kind.cache is None:
+        key = kind.cache_key(params, client)
+        if kind.cache is None or key is None:
             return None
-        key = kind.cache.key(params)
         found = await self._cache.get(key)
         if found is not None:
             return Outcome(JobState.DONE, result=found.body, cached_in=found.level)

@@ -3,7 +3,7 @@
 A result is one document in its kind's collection: the fields of the result, at the top level, and beside them
 
     job_id       the job that made it; unique, so that a repeated job writes onto itself
-    cache_key    the cached key that answers with it
+    cache_key    the cached key that answers with it; none if it is not cached
     created_at   when it was first written; the TTL index counts from here
     ttl          when it stops being a fresh answer
 """
@@ -70,7 +70,7 @@ class MongoStore:
                     raise _unavailable(error) from error
                 self._indexed.add(name)
 
-    async def save_result(self, kind: JobKind[Any, Any], job_id: str, cache_key: str, result: BaseModel) -> None:
+    async def save_result(self, kind: JobKind[Any, Any], job_id: str, cache_key: str | None, result: BaseModel) -> None:
         """Writes a job's result; writing it again changes nothing but the result itself."""
         collection = _collection(kind)
         now = datetime.now(UTC)
