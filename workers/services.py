@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from crypto_mcp.market.binance import BinanceSpot
+    from crypto_mcp.market.candle_reader import CandleReader
     from crypto_mcp.settings import Settings
     from crypto_mcp.stores.mongo import MongoStore
 
@@ -25,6 +26,13 @@ class Services:
         from crypto_mcp.market.binance import BinanceSpot
 
         return BinanceSpot(self.settings.market)
+
+    @cached_property
+    def candles(self) -> CandleReader:
+        """Closed bars, from the nearest place that has them."""
+        from crypto_mcp.market.candle_reader import CandleReader
+
+        return CandleReader(self.market)
 
     @cached_property
     def mongo(self) -> MongoStore:

@@ -5,6 +5,7 @@ Source: https://developers.binance.com/docs/binance-spot-api-docs/rest-api/marke
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from crypto_mcp.market.candles import MarketCandles
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from crypto_mcp.models.candles import Candles
     from crypto_mcp.models.timeframes import Timeframe
     from crypto_mcp.settings import MarketSettings
 
@@ -47,14 +49,20 @@ class BinanceSpot:
                 f"{symbol} has {len(candles)} closed bars of {timeframe}, {max(1, least)} are needed",
                 hint="Choose a shorter timeframe, or a symbol that has traded for longer.",
             )
-        notes = [note for note in (_sandbox_note(headers), describe_gaps(candles)) if note]
-        return MarketCandles(
-            symbol=symbol,
-            candles=candles,
-            source="sandbox" if "x-sandbox" in headers else "binance",
-            observed_at=datetime.fromtimestamp(now, UTC),
-            note="; ".join(notes) or None,
+        return _market(symbol, candles, headers, now)
+
+    async def between(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> MarketCandles:
+        """See `CandleSource`. The pages are windows of time, so they are asked for side by side."""
+        now = await self._clock.now()
+        step = timeframe.milliseconds
+        end = min(end, int(now * 1000))
+        first, headers = await self._rows(symbol, timeframe, {"startTime": start, "endTime": end - 1, "limit": 1})
+        begins = range(first[0][0], end, _ROWS_AT_ONCE * step) if first else range(0)
+        pages = await asyncio.gather(
+            *(self._rows(symbol, timeframe, _window(begin, min(begin + begins.step, end))) for begin in begins)
         )
+        rows = [row for page, _ in pages for row in page]
+        return _market(symbol, closed(as_candles(rows, step), now), headers, now)
 
     async def symbols(self) -> list[str]:
         """See `CandleSource`."""
@@ -69,20 +77,42 @@ class BinanceSpot:
     ) -> tuple[list[list[Any]], Mapping[str, str]]:
         """The newest `count` rows, the bar in progress among them, oldest first; and the headers they came with."""
         rows: list[list[Any]] = []
-        params: dict[str, str | int] = {"symbol": symbol, "interval": timeframe.value}
+        params: dict[str, str | int] = {}
         while True:
             wanted = min(count - len(rows), _ROWS_AT_ONCE)
-            try:
-                reply = await self._http.get("/api/v3/klines", params | {"limit": wanted})
-            except SourceRefuses as error:
-                if error.binance_code in (INVALID_SYMBOL, ILLEGAL_CHARACTERS):
-                    raise await self._listing.unknown(symbol) from error
-                raise
-            page = checked_rows(reply.body, timeframe.milliseconds)
+            page, headers = await self._rows(symbol, timeframe, params | {"limit": wanted})
             rows = page + rows
             if len(page) < wanted or len(rows) >= count:
-                return rows, reply.headers
+                return rows, headers
             params["endTime"] = rows[0][0] - 1
+
+    async def _rows(
+        self, symbol: str, timeframe: Timeframe, params: Mapping[str, str | int]
+    ) -> tuple[list[list[Any]], Mapping[str, str]]:
+        """One page of rows and the headers they came with."""
+        asked = {"symbol": symbol, "interval": timeframe.value} | dict(params)
+        try:
+            reply = await self._http.get("/api/v3/klines", asked)
+        except SourceRefuses as error:
+            if error.binance_code in (INVALID_SYMBOL, ILLEGAL_CHARACTERS):
+                raise await self._listing.unknown(symbol) from error
+            raise
+        return checked_rows(reply.body, timeframe.milliseconds), reply.headers
+
+
+def _window(begin: int, end: int) -> dict[str, str | int]:
+    return {"startTime": begin, "endTime": end - 1, "limit": _ROWS_AT_ONCE}
+
+
+def _market(symbol: str, candles: Candles, headers: Mapping[str, str], now: float) -> MarketCandles:
+    notes = [note for note in (_sandbox_note(headers), describe_gaps(candles)) if note]
+    return MarketCandles(
+        symbol=symbol,
+        candles=candles,
+        source="sandbox" if "x-sandbox" in headers else "binance",
+        observed_at=datetime.fromtimestamp(now, UTC),
+        note="; ".join(notes) or None,
+    )
 
 
 def _sandbox_note(headers: Mapping[str, str]) -> str | None:

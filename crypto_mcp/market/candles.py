@@ -46,6 +46,14 @@ class CandleSource(Protocol):
         """
         ...
 
+    async def between(self, symbol: str, timeframe: Timeframe, start: int, end: int) -> MarketCandles:
+        """The closed bars that begin in `[start, end)`, milliseconds since the epoch; there may be none.
+
+        Raises:
+            UnknownSymbol, SourceUnavailable: as for `candles`; a symbol that no longer trades is no error.
+        """
+        ...
+
     async def symbols(self) -> list[str]:
         """Names of the symbols that trade.
 
