@@ -8,8 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
     from crypto_mcp.market.binance import BinanceSpot
     from crypto_mcp.market.candle_reader import CandleReader
+    from crypto_mcp.market.prices import Prices
     from crypto_mcp.settings import Settings
     from crypto_mcp.stores.mongo import MongoStore
 
@@ -35,6 +38,20 @@ class Services:
         return CandleReader(self.market)
 
     @cached_property
+    def cache(self) -> Redis:
+        """Redis db 0: answers and market data."""
+        from crypto_mcp.jobs.connection import connect
+
+        return connect(self.settings.redis.cache_url, self.settings.redis)
+
+    @cached_property
+    def prices(self) -> Prices:
+        """Last prices: the live feed's, else the exchange's."""
+        from crypto_mcp.market.prices import Prices
+
+        return Prices(self.cache, self.market)
+
+    @cached_property
     def mongo(self) -> MongoStore:
         """Results."""
         from crypto_mcp.stores.mongo import MongoStore
@@ -47,3 +64,5 @@ class Services:
             if name in self.__dict__:
                 with contextlib.suppress(OSError):
                     await self.__dict__.pop(name).close()
+        if "cache" in self.__dict__:
+            await self.__dict__.pop("cache").aclose()

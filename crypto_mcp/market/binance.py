@@ -14,7 +14,9 @@ from crypto_mcp.market.binance_clock import ExchangeClock
 from crypto_mcp.market.binance_http import ILLEGAL_CHARACTERS, INVALID_SYMBOL, BinanceHttp, SourceRefuses
 from crypto_mcp.market.binance_klines import as_candles, checked_rows, closed, describe_gaps
 from crypto_mcp.market.binance_listing import Listing
+from crypto_mcp.market.binance_prices import as_prices
 from crypto_mcp.market.candles import MarketCandles
+from crypto_mcp.market.prices import MarketPrices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,6 +69,13 @@ class BinanceSpot:
     async def symbols(self) -> list[str]:
         """See `CandleSource`."""
         return [listed.name for listed in (await self._listing.read()).values() if listed.trades]
+
+    async def last_prices(self) -> MarketPrices:
+        """See `PriceSource` (weight 4)."""
+        now = await self._clock.now()
+        reply = await self._http.get("/api/v3/ticker/price")
+        source = "sandbox" if "x-sandbox" in reply.headers else "binance"
+        return MarketPrices(as_prices(reply.body), datetime.fromtimestamp(now, UTC), source)
 
     async def close(self) -> None:
         """Closes the connections."""
