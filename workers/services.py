@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from crypto_mcp.market.binance import BinanceSpot
+    from crypto_mcp.market.binance_listing import Listing
+    from crypto_mcp.market.binance_tickers import Tickers
     from crypto_mcp.market.candle_reader import CandleReader
     from crypto_mcp.market.prices import Prices
     from crypto_mcp.settings import Settings
@@ -29,6 +31,16 @@ class Services:
         from crypto_mcp.market.binance import BinanceSpot
 
         return BinanceSpot(self.settings.market)
+
+    @property
+    def rules(self) -> Listing:
+        """Steps, least notionals and status of the symbols: `await rules.of(symbol)`."""
+        return self.market.listing
+
+    @property
+    def tickers(self) -> Tickers:
+        """The last 24 hours of the whole market: `await tickers.all()`."""
+        return self.market.tickers
 
     @cached_property
     def candles(self) -> CandleReader:

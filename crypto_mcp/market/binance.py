@@ -15,6 +15,7 @@ from crypto_mcp.market.binance_http import ILLEGAL_CHARACTERS, INVALID_SYMBOL, B
 from crypto_mcp.market.binance_klines import as_candles, checked_rows, closed, describe_gaps
 from crypto_mcp.market.binance_listing import Listing
 from crypto_mcp.market.binance_prices import as_prices
+from crypto_mcp.market.binance_tickers import Tickers
 from crypto_mcp.market.candles import MarketCandles
 from crypto_mcp.market.prices import MarketPrices
 
@@ -31,12 +32,13 @@ _SILENT_FOR = 60.0
 
 
 class BinanceSpot:
-    """Candles of Binance's spot market. One for a process: it holds connections, the clock and the symbols."""
+    """Binance's spot market. One for a process: it holds connections, the clock, the symbols and the tickers."""
 
     def __init__(self, settings: MarketSettings) -> None:
         self._http = BinanceHttp(settings)
         self._clock = ExchangeClock(self._http)
-        self._listing = Listing(self._http)
+        self.listing = Listing(self._http)
+        self.tickers = Tickers(self._http)
 
     async def candles(self, symbol: str, timeframe: Timeframe, bars: int, *, least: int = 1) -> MarketCandles:
         """See `CandleSource`."""
@@ -44,7 +46,7 @@ class BinanceSpot:
         now = await self._clock.now()
         rows, headers = await self._newest_rows(symbol, timeframe, bars + 1)
         if not rows or rows[-1][6] / 1000 < now - _SILENT_FOR:
-            await self._listing.require_trading(symbol)
+            await self.listing.require_trading(symbol)
         candles = closed(as_candles(rows, timeframe.milliseconds), now)[-bars:]
         if len(candles) < max(1, least):
             raise NotEnoughData(
@@ -68,7 +70,7 @@ class BinanceSpot:
 
     async def symbols(self) -> list[str]:
         """See `CandleSource`."""
-        return [listed.name for listed in (await self._listing.read()).values() if listed.trades]
+        return [name for name, rules in (await self.listing.read()).items() if rules.trades]
 
     async def last_prices(self) -> MarketPrices:
         """See `PriceSource` (weight 4)."""
@@ -104,7 +106,7 @@ class BinanceSpot:
             reply = await self._http.get("/api/v3/klines", asked)
         except SourceRefuses as error:
             if error.binance_code in (INVALID_SYMBOL, ILLEGAL_CHARACTERS):
-                raise await self._listing.unknown(symbol) from error
+                raise await self.listing.unknown(symbol) from error
             raise
         return checked_rows(reply.body, timeframe.milliseconds), reply.headers
 

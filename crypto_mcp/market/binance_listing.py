@@ -1,15 +1,18 @@
-"""What Binance lists: which symbols there are, whether they trade, and which one a misspelt name may have meant."""
+"""What Binance lists: symbols with their rules, whether they trade, and which one a misspelt name may have meant."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from crypto_mcp.errors import SourceUnavailable, UnknownSymbol
 from crypto_mcp.market.candles import bad_data
 from crypto_mcp.market.single_flight import SingleFlight
+from crypto_mcp.models.markets import SymbolRules
 
 if TYPE_CHECKING:
     from crypto_mcp.market.binance_http import BinanceHttp
@@ -17,20 +20,7 @@ if TYPE_CHECKING:
 _GOOD_FOR = 3600.0
 _SUGGESTED = 3
 
-
-@dataclass(frozen=True, slots=True)
-class ListedSymbol:
-    """A pair as the exchange lists it; `status` is TRADING, or why it does not trade."""
-
-    name: str
-    base: str
-    quote: str
-    status: str
-
-    @property
-    def trades(self) -> bool:
-        """Whether it can be traded at present."""
-        return self.status == "TRADING"
+Amount = Annotated[Decimal, Field(ge=0)]
 
 
 class Listing:
@@ -38,19 +28,31 @@ class Listing:
 
     def __init__(self, http: BinanceHttp) -> None:
         self._http = http
-        self._symbols: dict[str, ListedSymbol] = {}
+        self._symbols: dict[str, SymbolRules] = {}
         self._until = 0.0
         self._fetch = SingleFlight(self._fetched)
 
-    async def read(self) -> dict[str, ListedSymbol]:
+    async def read(self) -> dict[str, SymbolRules]:
         """All symbols by name. Callers at the same time share one request."""
         if time.monotonic() >= self._until:
             await self._fetch()
         return self._symbols
 
+    async def of(self, symbol: str) -> SymbolRules:
+        """Rules of one symbol.
+
+        Raises:
+            UnknownSymbol: it is not listed (the hint has the nearest names). One that does not trade is returned.
+            SourceUnavailable: the list cannot be read.
+        """
+        found = (await self.read()).get(symbol)
+        if found is None:
+            raise await self.unknown(symbol)
+        return found
+
     async def _fetched(self) -> None:
         reply = await self._http.get("/api/v3/exchangeInfo", {"showPermissionSets": "false"})
-        self._symbols = _parsed(reply.body)
+        self._symbols = {rules.symbol: rules for rules in as_rules(reply.body)}
         self._until = time.monotonic() + _GOOD_FOR
 
     async def unknown(self, written: str) -> UnknownSymbol:
@@ -71,22 +73,61 @@ class Listing:
             )
 
 
-def _parsed(body: object) -> dict[str, ListedSymbol]:
+class _Filter(BaseModel):
+    """One of a symbol's rules; spot and futures name the least notional differently."""
+
+    kind: str = Field(validation_alias="filterType")
+    tick_size: Amount = Field(Decimal(0), validation_alias="tickSize")
+    step_size: Amount = Field(Decimal(0), validation_alias="stepSize")
+    min_quantity: Amount = Field(Decimal(0), validation_alias="minQty")
+    max_quantity: Amount = Field(Decimal(0), validation_alias="maxQty")
+    min_notional: Amount = Field(Decimal(0), validation_alias=AliasChoices("minNotional", "notional"))
+
+
+class _Symbol(BaseModel):
+    symbol: str
+    base: str = Field(validation_alias="baseAsset")
+    quote: str = Field(validation_alias="quoteAsset")
+    status: str
+    contract: str | None = Field(None, validation_alias="contractType")
+    filters: list[_Filter] = []
+
+    def rules(self) -> SymbolRules:
+        found = {rule.kind: rule for rule in self.filters}
+        price, lot = found.get("PRICE_FILTER"), found.get("LOT_SIZE")
+        notional = found.get("NOTIONAL") or found.get("MIN_NOTIONAL")
+        nothing = Decimal(0)
+        return SymbolRules(
+            symbol=self.symbol,
+            base=self.base,
+            quote=self.quote,
+            status=self.status,
+            tick_size=price.tick_size if price else nothing,
+            step_size=lot.step_size if lot else nothing,
+            min_quantity=lot.min_quantity if lot else nothing,
+            max_quantity=lot.max_quantity if lot else nothing,
+            min_notional=notional.min_notional if notional else nothing,
+            contract=self.contract,
+        )
+
+
+class _ExchangeInfo(BaseModel):
+    symbols: list[_Symbol] = Field(min_length=1)
+
+
+def as_rules(body: Any) -> list[SymbolRules]:
+    """The symbols of an `exchangeInfo` answer, spot or futures; `BadSourceData` if it is none."""
     try:
-        rows = body["symbols"]  # type: ignore[index]  # whatever is no such object is refused below
-        listed = [ListedSymbol(s["symbol"], s["baseAsset"], s["quoteAsset"], s["status"]) for s in rows]
-    except (KeyError, TypeError) as error:
-        raise bad_data("no list of symbols") from error
-    if not listed:
-        raise bad_data("an empty list of symbols")
-    return {symbol.name: symbol for symbol in listed}
+        return [symbol.rules() for symbol in _ExchangeInfo.model_validate(body).symbols]
+    except ValidationError as error:
+        raise bad_data(f"no list of symbols ({error.error_count()} faults)") from error
 
 
-def _nearest(written: str, symbols: list[ListedSymbol]) -> list[str]:
+def _nearest(written: str, symbols: list[SymbolRules]) -> list[str]:
     """Pairs whose base asset is like the one written, in the same quote asset, then pairs with a like name."""
     quotes = [quote for quote in {s.quote for s in symbols} if written.endswith(quote)]
     quote = max(quotes, key=len, default="")
-    pairs = {s.base: s.name for s in symbols if s.quote == quote}
+    pairs = {s.base: s.symbol for s in symbols if s.quote == quote}
     by_base = [pairs[base] for base in get_close_matches(written.removesuffix(quote), pairs, n=_SUGGESTED, cutoff=0.7)]
-    by_name = get_close_matches(written, [s.name for s in symbols], n=_SUGGESTED, cutoff=0.6)
+    by_name = get_close_matches(written, [s.symbol for s in symbols], n=_SUGGESTED, cutoff=0.6)
     return list(dict.fromkeys([*by_base, *by_name]))[:_SUGGESTED]
