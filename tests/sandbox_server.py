@@ -42,6 +42,11 @@ class SandboxServer:
     def get(self, path: str, **params: Any) -> httpx2.Response:
         return self.http.get(self.url + path, params=params)
 
+    @property
+    def streams(self) -> str:
+        """Where its WebSockets are."""
+        return self.url.replace("http://", "ws://")
+
     def fault(self, kind: str, **how: Any) -> None:
         self.http.post(f"{self.url}/sandbox/faults", json={"kind": kind, **how}).raise_for_status()
 
@@ -60,7 +65,9 @@ def running_sandbox(**options: Any) -> Iterator[SandboxServer]:
         listener.bind(("127.0.0.1", 0))
         listener.listen(128)
         app = create_app(SandboxSettings(**options), clock=clock)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(
+            uvicorn.Config(app, log_config=None, lifespan="off", ws_ping_timeout=60, timeout_graceful_shutdown=1)
+        )
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         _until(lambda: server.started)

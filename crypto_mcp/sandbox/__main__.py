@@ -6,6 +6,7 @@ import uvicorn
 
 from crypto_mcp.logs import configure
 from crypto_mcp.sandbox.app import create_app
+from crypto_mcp.sandbox.sockets import PING_EVERY, PONG_WITHIN
 from crypto_mcp.settings import Settings, get_settings
 
 
@@ -21,6 +22,8 @@ def run(settings: Settings) -> None:
         access_log=False,
         server_header=False,
         timeout_keep_alive=75,
+        ws_ping_interval=PING_EVERY,
+        ws_ping_timeout=PONG_WITHIN,
         timeout_graceful_shutdown=2,
     )
 

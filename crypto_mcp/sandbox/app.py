@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from crypto_mcp.sandbox import answers, queries, wire
 from crypto_mcp.sandbox.exchange import Exchange
 from crypto_mcp.sandbox.faults import Fault, Faults, Kind, spoil_body, spoil_text
 from crypto_mcp.sandbox.limits import Refused, WeightLimit
 from crypto_mcp.sandbox.queries import Query
+from crypto_mcp.sandbox.sockets import Sockets
 from crypto_mcp.settings import SandboxSettings
 from crypto_mcp.validation import explain
 
@@ -51,10 +52,11 @@ class Sandbox:
         self._exchange = Exchange(self._opened - 1, settings.seed)
         self._limit = WeightLimit(clock, settings.weight_limit)
         self._faults = Faults(clock, settings.seed)
+        self._sockets = Sockets(self._exchange, self._faults, clock, settings.stream_life)
         self._requests: Counter[str] = Counter()
         self._refused: Counter[int] = Counter()
 
-    def routes(self) -> list[Route]:
+    def routes(self) -> list[BaseRoute]:
         """The exchange's routes and those that steer the sandbox."""
         market: dict[str, Answer] = {
             "/api/v3/ping": self._ping,
@@ -67,6 +69,7 @@ class Sandbox:
         }
         return [
             *(Route(path, self._serving(path, answer)) for path, answer in market.items()),
+            *self._sockets.routes(),
             Route("/sandbox/state", self._state),
             Route("/sandbox/faults", self._steer_faults, methods=["GET", "POST", "DELETE"]),
         ]
@@ -166,6 +169,7 @@ class Sandbox:
             "recorded": sorted(recorded),
             "symbols": len(self._exchange.symbols),
             "requests": dict(self._requests),
+            "streams": self._sockets.state(),
             "refused": {str(status): count for status, count in self._refused.items()},
         }
         return _json(state)

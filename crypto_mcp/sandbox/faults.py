@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -20,11 +20,17 @@ Kind = Literal[
     "repeated_candle",
     "missing_candle",
     "clock",
+    "silent",
+    "shutdown",
+    "out_of_order",
+    "missing_close",
+    "repeated_close",
 ]
+OF_STREAMS = frozenset({"silent", "shutdown", "out_of_order", "missing_close", "repeated_close"})
 
 
 class Fault(BaseModel):
-    """One thing that goes wrong for requests whose path begins with `path`. docs/sandbox.md explains each kind."""
+    """One thing that goes wrong where the path begins with `path`. docs/sandbox.md explains each kind."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -36,6 +42,13 @@ class Fault(BaseModel):
     probability: float = Field(1.0, gt=0, le=1)
     times: int | None = Field(None, ge=1, description="Ends after so many requests.")
     seconds: float | None = Field(None, gt=0, description="Ends after so long.")
+
+    @model_validator(mode="after")
+    def _everywhere(self) -> Fault:
+        """What only streams can suffer strikes all of them unless a path is given."""
+        if self.kind in OF_STREAMS and "path" not in self.model_fields_set:
+            self.path = "/"
+        return self
 
 
 class Faults:
@@ -64,10 +77,12 @@ class Faults:
         ]
         return [fault for fault, _ in self._on]
 
-    def strike(self, path: str) -> dict[Kind, Fault]:
-        """The faults that hit this request, by kind; counted as used."""
+    def strike(self, path: str, among: Collection[Kind] | None = None) -> dict[Kind, Fault]:
+        """The faults that hit this request (this event of a stream: those `among`), by kind; counted as used."""
         hit: dict[Kind, Fault] = {}
         for fault in self.list():
+            if fault.kind in OF_STREAMS if among is None else fault.kind not in among:
+                continue
             if not path.startswith(fault.path) or self._random.random() >= fault.probability:
                 continue
             hit.setdefault(fault.kind, fault)
