@@ -1,0 +1,1 @@
+"""Whether a backtest is luck: search, walk-forward, Monte Carlo, and the verdict from all tries. Pure."""
