@@ -15,12 +15,10 @@ from pydantic import BaseModel
 
 from crypto_mcp.errors import UnknownKind
 from crypto_mcp.models.analysis import Analysis, AnalyzeParams
+from crypto_mcp.models.answers import LOCAL
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
 ResultT = TypeVar("ResultT", bound=BaseModel)
-
-LOCAL = "local"
-"""The client of whoever works on this machine: the command line, stdio, a push from outside that names none."""
 
 ListName = Literal["analysis:queue", "backtest:queue", "alerts:pending", "notifications:queue"]
 LISTS: tuple[ListName, ...] = ("analysis:queue", "backtest:queue", "alerts:pending", "notifications:queue")
@@ -61,7 +59,8 @@ class JobKind(Generic[ParamsT, ResultT]):
         timeout: seconds one attempt may take.
         max_tries: attempts before the job is dead, crashes of workers included.
         cache: how its answer is cached, or None.
-        scope: what a client's key must allow.
+        scope: area and `read`, what a client's key must allow; `write` instead for parameters that change something.
+        cost: units of a client's rate limit that a call takes when no cache has its answer.
         tool: whether it is offered to clients; internal kinds are not.
         read_only: whether it changes nothing that a user owns.
         owned: whether answers belong to the client that asked; they are then neither shared with nor cached for others.
@@ -79,7 +78,8 @@ class JobKind(Generic[ParamsT, ResultT]):
     timeout: float = 30.0
     max_tries: int = 5
     cache: CacheRule[ParamsT, ResultT] | None = None
-    scope: str = "read"
+    scope: str = "market:read"
+    cost: int = 1
     tool: bool = True
     read_only: bool = True
     owned: bool = False
@@ -88,6 +88,10 @@ class JobKind(Generic[ParamsT, ResultT]):
     def shareable(self, params: ParamsT) -> bool:
         """Whether equal requests are one: reading twice is reading once, depositing twice is not."""
         return self.read_only or (self.changes is not None and not self.changes(params))
+
+    def scope_of(self, params: ParamsT) -> str:
+        """What a client needs to ask this."""
+        return self.scope if self.shareable(params) else f"{self.scope.partition(':')[0]}:write"
 
     def cache_key(self, params: ParamsT, client: str) -> str | None:
         """The key under which this client finds the answer; None where it is not cached."""

@@ -12,6 +12,10 @@ CryptoMcpError
 │   └── StoreUnavailable        Redis, MongoDB or PostgreSQL
 ├── TimedOut                    a job ran longer than its kind allows
 ├── Cancelled
+├── AccessRefused               who asks may not, or not now
+│   ├── Unauthorized
+│   ├── Forbidden
+│   └── TooManyRequests
 └── InternalError               our fault: logged with a reference, never with a traceback outside
 
 Codes are stable: clients branch on `code`, people read `message` and do what `hint` says.
@@ -113,6 +117,35 @@ class Cancelled(CryptoMcpError):
 
     code = "cancelled"
     http_status = 409
+
+
+class AccessRefused(CryptoMcpError):
+    """Who asks may not do this, or not now."""
+
+    code = "access_refused"
+    http_status = 403
+
+
+class Unauthorized(AccessRefused):
+    """No key, or one that is unknown, expired or revoked."""
+
+    code = "unauthorized"
+    http_status = 401
+
+
+class Forbidden(AccessRefused):
+    """The key is good, and may not do this."""
+
+    code = "forbidden"
+    http_status = 403
+
+
+class TooManyRequests(AccessRefused):
+    """More than a client or an address may ask for within a minute."""
+
+    code = "too_many_requests"
+    http_status = 429
+    retryable = True
 
 
 class InternalError(CryptoMcpError):

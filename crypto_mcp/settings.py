@@ -16,6 +16,7 @@ from pydantic import (
     ByteSize,
     ConfigDict,
     Field,
+    IPvAnyNetwork,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -78,6 +79,28 @@ class ServerSettings(Group):
     allowed_origins: list[str] = Field(
         ["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"],
         description="Origin headers accepted at /mcp.",
+    )
+
+
+class AccessSettings(Group):
+    """Who may ask, and how much. docs/security.md explains."""
+
+    pepper: SecretStr | None = Field(
+        None, description="Secret that stored key hashes are made with; no key works without it, or after it changed."
+    )
+    local_without_key: bool = Field(
+        True,
+        description="A call from this machine that came through no proxy needs no key, if the front end listens on "
+        "loopback only.",
+    )
+    allowed_networks: list[IPvAnyNetwork] = Field([], description="Networks calls may come from; empty: any.")
+    trusted_proxies: list[IPvAnyNetwork] = Field(
+        [], description="Networks whose X-Forwarded-For is believed. Nobody else's is."
+    )
+    key_days: PositiveInt = Field(90, description="Days until a new key expires, if its maker says nothing else.")
+    address_limit: NonNegativeInt = Field(1200, description="Units an address may use in a minute; 0: no limit.")
+    client_limit: NonNegativeInt = Field(
+        600, description="Units a client's key may use in a minute; 0: no limit. The user of this machine has none."
     )
 
 
@@ -166,6 +189,7 @@ class Settings(BaseSettings):
     mongo: MongoSettings = MongoSettings()
     postgres: PostgresSettings = PostgresSettings()
     server: ServerSettings = ServerSettings()
+    access: AccessSettings = AccessSettings()
     queue: QueueSettings = QueueSettings()
     market: MarketSettings = MarketSettings()
     sandbox: SandboxSettings = SandboxSettings()

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import BaseModel
 
-from crypto_mcp.catalogue import CATALOGUE, LISTS, LOCAL, CacheRule, Catalogue, JobKind
+from crypto_mcp.catalogue import CATALOGUE, LISTS, CacheRule, Catalogue, JobKind
 from crypto_mcp.errors import UnknownKind
 from crypto_mcp.jobs.envelope import params_digest
 from crypto_mcp.models.analysis import Analysis, Confluence, Provenance, TimeframeView
+from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.models.timeframes import Timeframe
 from workers.handlers import load
 

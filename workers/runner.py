@@ -13,12 +13,11 @@ import structlog
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
-from crypto_mcp.catalogue import LOCAL
 from crypto_mcp.errors import Cancelled, CryptoMcpError, StoreUnavailable
 from crypto_mcp.jobs import envelope
 from crypto_mcp.jobs.desk import CacheEntry
 from crypto_mcp.jobs.scripting import insist
-from crypto_mcp.models.answers import JobState
+from crypto_mcp.models.answers import LOCAL, JobState
 from workers.job import Job
 from workers.retries import Crashed, as_error, pause
 

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from crypto_mcp.cli import calls, dead, diagnosis, knobs, roles
+from crypto_mcp.cli import calls, dead, diagnosis, keys, knobs, roles
 from crypto_mcp.errors import CryptoMcpError
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.command("stdio", rich_help_panel=_TO_RUN)(roles.stdio)
 app.command("call", rich_help_panel=_TO_USE)(calls.call)
 app.command("jobs", rich_help_panel=_TO_USE)(calls.jobs)
 app.add_typer(dead.app, name="dead", rich_help_panel=_TO_CARE)
+app.add_typer(keys.app, name="keys", rich_help_panel=_TO_CARE)
+app.add_typer(keys.audit_app, name="audit", rich_help_panel=_TO_CARE)
 app.command("doctor", rich_help_panel=_TO_CARE)(diagnosis.doctor)
 app.command("settings", rich_help_panel=_TO_CARE)(knobs.settings)
 

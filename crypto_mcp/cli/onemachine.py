@@ -93,6 +93,7 @@ def _greet(console: Console, addresses: Addresses) -> None:
   REST      {url}/v1, described at {url}/docs
   Sandbox   {addresses.sandbox or "not used: prices are Binance's"}
   Logs      {addresses.logs}
+  Admin key {addresses.admin_key} (calls from this machine need none)
 
 [bold]Try next[/]
   {command} call analyze_crypto symbol=ETHUSDT timeframe=4h

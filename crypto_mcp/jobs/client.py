@@ -131,7 +131,7 @@ class JobClient:
     async def recent(
         self, *, kind: str | None = None, state: JobState | None = None, client: str | None = None, limit: int = 50
     ) -> list[JobRecord]:
-        """The newest jobs first."""
+        """The newest jobs first; with `client`, those that client asked for or joined."""
         found: list[JobRecord] = []
         start = 0
         try:
@@ -161,5 +161,5 @@ def _fits(record: JobRecord, kind: str | None, state: JobState | None, client: s
     return (
         (kind is None or record.kind == kind)
         and (state is None or record.state == state)
-        and (client is None or record.client == client)
+        and (client is None or record.readable_by(client))
     )

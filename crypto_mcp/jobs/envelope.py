@@ -11,9 +11,10 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from crypto_mcp.catalogue import LOCAL, Catalogue, JobKind
+from crypto_mcp.catalogue import Catalogue, JobKind
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.jobs import keys
+from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.validation import explain
 
 _ID = r"^[A-Za-z0-9_.-]{1,64}$"

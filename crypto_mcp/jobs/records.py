@@ -32,6 +32,7 @@ FIELDS = [
     "finished_at",
     "client",
     "trace",
+    "readers",
 ]
 
 
@@ -74,7 +75,7 @@ def from_hash(job_id: str, fields: Mapping[str, bytes | None]) -> JobRecord | No
         timings=_timings(text),
         client=text.get("client") or None,
         trace=text.get("trace") or None,
-    )
+    ).shared_with(text.get("readers", "").split())
 
 
 def _timings(text: Mapping[str, str]) -> Timings:

@@ -1,4 +1,4 @@
-"""Random passwords of the embedded servers, made once and kept for the owner's eyes only."""
+"""Random passwords of the embedded servers and the pepper of API keys, made once and kept for the owner's eyes only."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+_ADDED_LATER = frozenset({"pepper"})
+
+
 def _random() -> str:
     return secrets.token_hex(24)
 
@@ -27,21 +30,27 @@ class Passwords:
     mongo_admin: str = field(default_factory=_random, repr=False)
     postgres: str = field(default_factory=_random, repr=False)
     postgres_admin: str = field(default_factory=_random, repr=False)
+    pepper: str = field(default_factory=_random, repr=False)
 
     @classmethod
     def kept_in(cls, path: Path) -> Passwords:
-        """Those in the file, which is made if it is not there."""
+        """Those in the file, which is made if it is not there; one of an earlier version gets what it lacks."""
         if not path.exists():
-            made = cls()
-            beside = path.with_suffix(".new")
-            write_private(beside, json.dumps(asdict(made), indent=2))
-            beside.rename(path)
-            return made
+            return _kept(cls(), path)
         try:
             known = json.loads(path.read_text())
-            return cls(**{each.name: str(known[each.name]) for each in fields(cls)})
+            names = [each.name for each in fields(cls) if each.name in known or each.name not in _ADDED_LATER]
+            read = cls(**{name: str(known[name]) for name in names})
         except (ValueError, KeyError, TypeError) as error:
             raise LocalError(
                 f"{path} cannot be read ({type(error).__name__})",
                 hint=f"Restore it, or move {path.parent} away to begin anew.",
             ) from error
+        return read if len(names) == len(fields(cls)) else _kept(read, path)
+
+
+def _kept(passwords: Passwords, path: Path) -> Passwords:
+    beside = path.with_suffix(".new")
+    write_private(beside, json.dumps(asdict(passwords), indent=2))
+    beside.rename(path)
+    return passwords

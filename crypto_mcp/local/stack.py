@@ -46,6 +46,7 @@ class Addresses:
     front_end: str
     sandbox: str | None
     logs: Path
+    admin_key: Path
 
 
 @asynccontextmanager
@@ -79,8 +80,10 @@ class Stack:
         self.live = live
         self.logs = data / "logs"
         self.env_file = data / "run.env"
+        self.admin_key_file = data / "admin.key"
         self._opened_file = data / "sandbox-opened"
         passwords = Passwords.kept_in(data / "secrets.json")
+        self._pepper = passwords.pepper
         local = settings.local
         self.redis = RedisServer(
             data / "redis", local.redis_port, passwords.redis, fsync=local.redis_fsync, log=self._log("redis")
@@ -105,7 +108,9 @@ class Stack:
         """Where to find what was started."""
         server = self.settings.server
         sandbox = None if self.live else self._sandbox_url()
-        return Addresses(front_end=http_url(server.host, server.port), sandbox=sandbox, logs=self.logs)
+        return Addresses(
+            front_end=http_url(server.host, server.port), sandbox=sandbox, logs=self.logs, admin_key=self.admin_key_file
+        )
 
     def environment(self) -> dict[str, str]:
         """The settings that lead other programs to this stack."""
@@ -116,6 +121,7 @@ class Stack:
             "REDIS__QUEUE_URL": self.redis.url(2),
             "MONGO__URL": self.mongo.url,
             "POSTGRES__URL": self.postgres.url,
+            "ACCESS__PEPPER": self._pepper,
             "SERVER__HOST": server.host,
             "SERVER__PORT": str(server.port),
             "SERVER__WORKERS": str(self._front_end_processes()),
@@ -147,12 +153,16 @@ class Stack:
 
     async def _start_postgres(self, supervisor: Supervisor) -> None:
         await supervisor.start(self.postgres, stage=_USED)
+        from crypto_mcp.access.directory import Directory
         from crypto_mcp.settings import PostgresSettings
         from crypto_mcp.stores.postgres import PostgresStore
 
         store = PostgresStore(PostgresSettings.model_validate({"url": self.postgres.url}))
         try:
             await store.migrate()
+            key = await Directory(store, self._pepper).create_first_admin("admin", actor="crypto-mcp run")
+            if key is not None:
+                write_private(self.admin_key_file, key.text + "\n")
         finally:
             await store.close()
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+LOCAL = "local"
+"""The client of whoever works on this machine: the command line, stdio, a push from outside that names none."""
 
 ResultT = TypeVar("ResultT", bound=BaseModel)
 
@@ -89,6 +93,16 @@ class JobRecord(Contract):
     timings: Timings = Timings()
     client: str | None = None
     trace: str | None = None
+    _readers: frozenset[str] = PrivateAttr(frozenset())
+
+    def shared_with(self, clients: Iterable[str]) -> Self:
+        """Itself, readable by these clients too: their equal requests joined it."""
+        self._readers = frozenset(clients)
+        return self
+
+    def readable_by(self, client: str) -> bool:
+        """Whether a client asked for this job, first or by joining it."""
+        return client == (self.client or LOCAL) or client in self._readers
 
 
 class Answer(Contract, Generic[ResultT]):

@@ -15,9 +15,10 @@ import orjson
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from crypto_mcp.catalogue import LOCAL
-from crypto_mcp.errors import Cancelled, InvalidRequest, StoreUnavailable, UnknownJob
+from crypto_mcp.access.identity import current
+from crypto_mcp.errors import Cancelled, Forbidden, InvalidRequest, StoreUnavailable, UnknownJob
 from crypto_mcp.jobs.envelope import new_id
+from crypto_mcp.jobs.records import unknown_job
 from crypto_mcp.models.answers import ErrorBody, JobState
 from crypto_mcp.stores.cache import Outage
 from crypto_mcp.validation import explain
@@ -25,6 +26,7 @@ from crypto_mcp.validation import explain
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from crypto_mcp.access.rates import RateLimits
     from crypto_mcp.catalogue import Catalogue, JobKind
     from crypto_mcp.jobs.client import JobClient
     from crypto_mcp.jobs.waiting import Watch, Watcher
@@ -136,6 +138,14 @@ def longest_wait(settings: ServerSettings) -> float:
     return 0.9 * settings.request_timeout
 
 
+def _visible(record: JobRecord) -> JobRecord:
+    """The record, if the current client may know of it; `UnknownJob` as if there were none, if not."""
+    identity = current()
+    if not record.readable_by(identity.client) and not identity.may("jobs:all"):
+        raise unknown_job(record.job_id)
+    return record
+
+
 class Answering:
     """Turns calls into answers. Raises `StoreUnavailable` when the queue's Redis does not answer."""
 
@@ -147,12 +157,14 @@ class Answering:
         cache: ResultCache,
         stored: StoredResults,
         settings: ServerSettings,
+        rates: RateLimits,
     ) -> None:
         self._catalogue = catalogue
         self._jobs = jobs
         self._watcher = watcher
         self._cache = cache
         self._stored = stored
+        self._rates = rates
         self._stored_outage = Outage("MongoDB", pause=5.0)
         self._longest_wait = longest_wait(settings)
         self._waiting: set[Watch] = set()
@@ -164,25 +176,29 @@ class Answering:
         arguments: Any,
         *,
         wait: float,
-        client: str = LOCAL,
         trace: str = "",
         idempotency_key: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> Outcome:
         """Answers from a cache, or by a job: its result if it ends within `wait` seconds, else how it stands.
 
-        With an `idempotency_key` the caller wants that very job, so no cache is asked.
+        With an `idempotency_key` the caller wants that very job, so no cache is asked. `Forbidden` if the current
+        client may not ask this, `TooManyRequests` if it asked too much.
         """
         params = checked(kind, arguments)
-        if idempotency_key is None and (outcome := await self._known(kind, params, client)) is not None:
+        identity = current()
+        identity.require(kind.scope_of(params))
+        if idempotency_key is None and (outcome := await self._known(kind, params, identity.client)) is not None:
             return outcome
+        if kind.cost > 1:
+            await self._rates.charge(identity, None, kind.cost - 1)
         job_id = new_id()
         async with self._watcher.watching(job_id) as watch:
             submitted = await self._jobs.submit(
                 kind,
                 params,
                 job_id=job_id,
-                client=client,
+                client=identity.client,
                 trace=trace,
                 watcher=self._watcher.channel,
                 idempotency_key=idempotency_key,
@@ -221,7 +237,10 @@ class Answering:
             watch.wake()
 
     async def cancel(self, job_id: str) -> JobRecord:
-        """Asks for a job to be stopped; the job as it then stands."""
+        """Asks for a job to be stopped; the job as it then stands. `Forbidden` if another client waits for it too."""
+        record = _visible(await self._jobs.get(job_id))
+        if not current().sees(record.client):
+            raise Forbidden("another client asked for this job first", hint="It ends by itself; stop waiting for it.")
         return await self._jobs.cancel(job_id)
 
     async def _known(self, kind: JobKind[Any, Any], params: BaseModel, client: str) -> Outcome | None:
@@ -254,14 +273,16 @@ class Answering:
         return Outcome(JobState.DONE, result=body, cached_in="mongodb")
 
     async def _follow(self, job_id: str, wait: float, on_progress: OnProgress | None) -> Seen:
-        """Watches a job that may have been submitted through another front end."""
-        if wait <= 0:
-            return await self._jobs.get_with_answer(job_id)
+        """Watches a job, submitted through any front end; `UnknownJob` if the current client may not see it."""
+        seen = await self._jobs.get_with_answer(job_id)
+        _visible(seen[0])
+        if wait <= 0 or seen[0].state.finished:
+            return seen
         async with self._watcher.watching(job_id) as watch:
             await self._jobs.watch(job_id, self._watcher.channel)
             watch.wake()
-            seen = await self._watch(job_id, watch, wait, on_progress)
-        return seen or await self._jobs.get_with_answer(job_id)
+            ended = await self._watch(job_id, watch, wait, on_progress)
+        return ended or await self._jobs.get_with_answer(job_id)
 
     async def _watch(self, job_id: str, watch: Watch, wait: float, on_progress: OnProgress | None) -> Seen | None:
         """The job when it has ended or `wait` seconds are over; None if Redis did not answer then."""
@@ -306,8 +327,10 @@ class Answering:
         )
 
     async def _outlived(self, job_id: str) -> Outcome | None:
-        """The answer of a job whose record has expired while MongoDB still has its result."""
+        """The answer of a job whose record has expired while MongoDB still has its result; not one that is owned."""
         for kind in self._catalogue:
+            if kind.owned and not current().may("jobs:all"):
+                continue
             try:
                 return Outcome(JobState.DONE, job_id, await self._written(kind.name, job_id))
             except (ResultExpired, ValidationError):

@@ -19,6 +19,7 @@ from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.server import problems
 from crypto_mcp.server.dead_letters import dead_routes
 from crypto_mcp.server.front import Front, open_front
+from crypto_mcp.server.gate import Gate
 from crypto_mcp.server.problems import Problem, described
 from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds
 from crypto_mcp.server.rest import catalogue_routes, front_of, job_routes
@@ -85,12 +86,13 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE) -> FastAPI:
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     problems.install(app)
+    app.add_middleware(Gate, settings=settings)
     app.add_middleware(RequestBounds, timeout=settings.server.request_timeout)
     # Only POST: the SDK would answer GET with a stream on which nothing ever comes.
     for path in ("/mcp", "/mcp/"):
         app.router.routes.append(Route(path, endpoint=mcp, methods=["POST"], include_in_schema=False))
     for routes in (catalogue_routes(catalogue), job_routes, dead_routes):
-        app.include_router(routes, prefix="/v1", responses=described(422, 503))
+        app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
     app.add_api_route("/", _page(catalogue), include_in_schema=False, response_class=HTMLResponse)
     return app

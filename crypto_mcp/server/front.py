@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import httpx2
 
+from crypto_mcp.access.directory import Directory
+from crypto_mcp.access.keyring import Keyring
+from crypto_mcp.access.rates import RateLimits
 from crypto_mcp.errors import SourceUnavailable
 from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect
@@ -22,7 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from crypto_mcp.catalogue import Catalogue
-    from crypto_mcp.settings import Settings
+    from crypto_mcp.settings import AccessSettings, Settings
+    from crypto_mcp.stores.postgres import PostgresStore
 
 _CACHE_ANSWERS_WITHIN = 0.5
 _MARKET_CHECKED_EVERY = 15.0
@@ -36,6 +40,8 @@ class Front:
     jobs: JobClient
     dead: DeadLetters
     health: Health
+    rates: RateLimits
+    keyring: Keyring | None
 
 
 @asynccontextmanager
@@ -44,9 +50,10 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         queue = connect(settings.redis.queue_url, settings.redis)
         cache = connect(settings.redis.cache_url, settings.redis, answer_within=_CACHE_ANSWERS_WITHIN)
+        sessions = connect(settings.redis.session_url, settings.redis, answer_within=_CACHE_ANSWERS_WITHIN)
         mongo = MongoStore(settings.mongo)
         http = httpx2.AsyncClient()
-        for close in (queue.aclose, cache.aclose, mongo.close, http.aclose):
+        for close in (queue.aclose, cache.aclose, sessions.aclose, mongo.close, http.aclose):
             stack.push_async_callback(close)
         watcher = await stack.enter_async_context(Watcher(lambda: connect(settings.redis.queue_url, settings.redis)))
         checks = [
@@ -55,20 +62,33 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
             Check("mongodb", mongo.ping),
             Check("market", _market(http, settings.market.binance_url), good_for=_MARKET_CHECKED_EVERY),
         ]
+        keyring = None
         if "postgres" in settings.model_fields_set:
             from crypto_mcp.stores.postgres import PostgresStore
 
             postgres = PostgresStore(settings.postgres)
             stack.push_async_callback(postgres.close)
             checks.append(Check("postgresql", postgres.ping))
+            keyring = _keyring(postgres, settings.access)
+        rates = RateLimits(sessions, settings.access)
         jobs = JobClient(queue, settings.queue)
         memory = MemoryCache(settings.server.memory_cache)
         yield Front(
-            answering=Answering(catalogue, jobs, watcher, ResultCache(cache, memory), mongo, settings.server),
+            answering=Answering(catalogue, jobs, watcher, ResultCache(cache, memory), mongo, settings.server, rates),
             jobs=jobs,
             dead=DeadLetters(queue, settings.queue),
             health=Health(checks),
+            rates=rates,
+            keyring=keyring,
         )
+
+
+def _keyring(postgres: PostgresStore, settings: AccessSettings) -> Keyring | None:
+    """Without a pepper there are no keys."""
+    if settings.pepper is None:
+        return None
+    pepper = settings.pepper.get_secret_value()
+    return Keyring(Directory(postgres, pepper), pepper)
 
 
 def _market(http: httpx2.AsyncClient, base_url: str) -> Callable[[], Awaitable[None]]:

@@ -97,6 +97,8 @@ def problem(
     sent = dict(headers or {})
     if error.retry_after is not None:
         sent["Retry-After"] = str(max(1, round(error.retry_after)))
+    if status == HTTPStatus.UNAUTHORIZED:
+        sent["WWW-Authenticate"] = 'Bearer realm="crypto-mcp"'
     return Response(orjson.dumps(fields), status, sent, MEDIA_TYPE)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel
 
+from crypto_mcp.access.identity import current
 from crypto_mcp.catalogue import Catalogue
 from crypto_mcp.models.answers import Answer, JobRecord, JobState
 from crypto_mcp.server.problems import described, http_status, problem
@@ -96,8 +97,10 @@ async def list_jobs(
     state: Annotated[JobState | None, Query(description="Only in this state.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> Response:
-    """Jobs of all kinds; finished ones are kept for a day."""
-    records = await front_of(request).jobs.recent(kind=kind, state=state, limit=limit)
+    """Jobs of all kinds that the client asked for; finished ones are kept for a day. Operators see those of others."""
+    identity = current()
+    client = None if identity.may("jobs:all") else identity.client
+    records = await front_of(request).jobs.recent(kind=kind, state=state, client=client, limit=limit)
     return _record(JobList(jobs=records))
 
 
@@ -123,7 +126,7 @@ async def get_result(request: Request, job_id: str, wait: Wait = 0) -> Response:
     "/jobs/{job_id}",
     summary="Cancel a job",
     response_model=JobRecord,
-    responses={202: {"model": JobRecord, "description": "It runs, and was told to stop."}, **described(404)},
+    responses={202: {"model": JobRecord, "description": "It runs, and was told to stop."}, **described(403, 404)},
 )
 async def cancel_job(request: Request, job_id: str) -> Response:
     """A finished job stays as it is."""
@@ -156,7 +159,7 @@ def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
         response_model=envelope,
         responses={
             202: {"model": envelope, "description": "Accepted, not finished yet."},
-            **described(400, 409, 410, 413, 415, 500, 504),
+            **described(400, 403, 409, 410, 413, 415, 500, 504),
         },
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": body}}},
     )

@@ -23,6 +23,7 @@ from pydantic import Field, ValidationError
 from structlog.contextvars import bound_contextvars, get_contextvars
 
 import crypto_mcp
+from crypto_mcp.access.identity import current
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.models.answers import Contract, JobState
 from crypto_mcp.server.answering import Outcome, longest_wait, standing
@@ -89,6 +90,7 @@ class Tools:
         request_id = get_contextvars().get("request_id") or secrets.token_hex(8)  # stdio has none of its own
         with bound_contextvars(request_id=request_id):
             try:
+                await ctx.lifespan_context.rates.charge(current(), None)
                 return await call(ctx, dict(params.arguments or {}))
             except CryptoMcpError as error:
                 return _refusal(error)

@@ -31,6 +31,7 @@ class GracefulServer(uvicorn.Server):
                 log_config=None,
                 log_level="warning",
                 access_log=False,
+                proxy_headers=False,  # whom to believe is the gate's business
                 server_header=False,
                 timeout_keep_alive=_KEEP_ALIVE,
                 timeout_graceful_shutdown=grace,

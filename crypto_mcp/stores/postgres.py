@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from contextlib import asynccontextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ import asyncpg
 from crypto_mcp.errors import CryptoMcpError, StoreUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from crypto_mcp.settings import PostgresSettings
 
 _LOCK = 0x63727970  # any constant: one migration at a time, whoever starts first
@@ -31,39 +34,43 @@ class PostgresStore:
         self._pool: asyncpg.Pool | None = None
         self._opening = asyncio.Lock()
 
-    async def ping(self) -> None:
-        """Returns if PostgreSQL answers."""
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection of the pool."""
         try:
             async with asyncio.timeout(self._settings.timeout):
-                await (await self._connected()).execute("SELECT 1")
+                pool = await self._connected()
+            async with pool.acquire(timeout=self._settings.timeout) as connection:
+                yield connection
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
             raise _unavailable(error) from error
+
+    async def ping(self) -> None:
+        """Returns if PostgreSQL answers."""
+        async with self.connection() as connection:
+            await connection.execute("SELECT 1")
 
     async def migrate(self) -> list[str]:
         """Applies missing migrations in order; their names. `MigrationChanged` if an applied one was edited."""
         applied = []
-        try:
-            pool = await self._connected()
-            async with pool.acquire() as connection, connection.transaction():
-                await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-                await connection.execute(
-                    "CREATE TABLE IF NOT EXISTS schema_migrations "
-                    "(name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
-                )
-                known = dict(await connection.fetch("SELECT name, sha256 FROM schema_migrations"))
-                for name, text in migrations():
-                    digest = hashlib.sha256(text.encode()).hexdigest()
-                    if name not in known:
-                        await connection.execute(text)
-                        await connection.execute("INSERT INTO schema_migrations VALUES ($1, $2)", name, digest)
-                        applied.append(name)
-                    elif known[name] != digest:
-                        raise MigrationChanged(
-                            f"migration {name} was changed after it had been applied",
-                            hint="Restore its text and put the change into a new migration.",
-                        )
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            raise _unavailable(error) from error
+        async with self.connection() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_migrations "
+                "(name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+            )
+            known = dict(await connection.fetch("SELECT name, sha256 FROM schema_migrations"))
+            for name, text in migrations():
+                digest = hashlib.sha256(text.encode()).hexdigest()
+                if name not in known:
+                    await connection.execute(text)
+                    await connection.execute("INSERT INTO schema_migrations VALUES ($1, $2)", name, digest)
+                    applied.append(name)
+                elif known[name] != digest:
+                    raise MigrationChanged(
+                        f"migration {name} was changed after it had been applied",
+                        hint="Restore its text and put the change into a new migration.",
+                    )
         return applied
 
     async def close(self) -> None:

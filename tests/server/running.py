@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 async def front_end(settings: Settings) -> AsyncIterator[str]:
     """The front end on a free port; its address."""
     listening = listen(settings.server.model_copy(update={"port": 0}))
-    config = uvicorn.Config(build_app(settings, CATALOGUE), lifespan="on", log_config=None, ws="none")
+    config = uvicorn.Config(
+        build_app(settings, CATALOGUE), lifespan="on", log_config=None, ws="none", proxy_headers=False
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
     try:

@@ -48,6 +48,16 @@ local function watch(id, channel)
   end
 end
 
+-- Whoever joined a job may read it as its submitter may.
+local function admit(id, client)
+  local key = job_key(id)
+  local was = redis.call('HMGET', key, 'client', 'readers')
+  if client == '' or client == was[1] or string.find(' ' .. (was[2] or '') .. ' ', ' ' .. client .. ' ', 1, true) then
+    return
+  end
+  redis.call('HSET', key, 'readers', was[2] and was[2] .. ' ' .. client or client)
+end
+
 -- The end of a job's life: its record expires, equal requests no longer join it, watchers are told.
 -- The caller has already taken it from list, desk or arriving.
 local function close(id, state, record_ttl)

@@ -8,6 +8,7 @@ local key = job_key(id)
 
 local function join(other)
   watch(other, watcher)
+  admit(other, ARGV[5])
   return { 'joined', other, redis.call('HGET', job_key(other), 'state') }
 end
 

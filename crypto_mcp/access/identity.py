@@ -1,0 +1,74 @@
+"""Who asks, for as long as a request lasts."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from crypto_mcp.access.roles import SCOPES, Role, allows
+from crypto_mcp.errors import Forbidden
+from crypto_mcp.models.answers import LOCAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A client that was recognised.
+
+    Attributes:
+        client: name under which its jobs, portfolios and alerts are kept.
+        scopes: what it may do.
+        key_id: of the key it came with; None for whoever works on this machine.
+        expires_at: when that key ends; None: never.
+    """
+
+    client: str
+    scopes: frozenset[str]
+    key_id: str | None = None
+    expires_at: datetime | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether it is the user of this machine, who needs no key."""
+        return self.key_id is None
+
+    def may(self, scope: str) -> bool:
+        """Whether it may do what needs this scope."""
+        return allows(self.scopes, scope)
+
+    def require(self, scope: str) -> None:
+        """`Forbidden` unless it may do what needs this scope."""
+        if not self.may(scope):
+            raise Forbidden(
+                f"this key may not do what needs the scope {scope}",
+                hint="Ask whoever keeps the keys for one with that scope.",
+            )
+
+    def sees(self, client: str | None) -> bool:
+        """Whether it may know of what belongs to a client."""
+        return (client or LOCAL) == self.client or self.may("jobs:all")
+
+
+LOCAL_USER = Identity(LOCAL, SCOPES[Role.ADMIN])
+
+_current: ContextVar[Identity] = ContextVar("identity", default=LOCAL_USER)
+
+
+def current() -> Identity:
+    """Who asks. Where no gate stands before (standard input, the command line) that is the local user."""
+    return _current.get()
+
+
+@contextmanager
+def acting_as(identity: Identity) -> Iterator[None]:
+    """Everything inside is asked by this client."""
+    token = _current.set(identity)
+    try:
+        yield
+    finally:
+        _current.reset(token)

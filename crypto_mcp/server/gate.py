@@ -1,0 +1,135 @@
+"""The door: who asks, from where, and how much. Stands before everything but what anybody may see."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from crypto_mcp.access.identity import LOCAL_USER, Identity, acting_as
+from crypto_mcp.access.keys import ApiKey
+from crypto_mcp.errors import Forbidden, Unauthorized
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from crypto_mcp.access.rates import Allowance
+    from crypto_mcp.server.front import Front
+    from crypto_mcp.settings import Settings
+
+Address = IPv4Address | IPv6Address
+
+_OPEN = frozenset({"/", "/health", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
+_OPEN_BELOW = ("/static-offline-docs/",)
+_FORWARDED = (b"x-forwarded-for", b"forwarded", b"x-real-ip")
+_WARNED_BEFORE = timedelta(days=14)
+_NO_KEY = "Send a key as `Authorization: Bearer ...` or `X-API-Key: ...`; `crypto-mcp keys create` makes one."
+
+
+class Gate:
+    """ASGI middleware. Errors it raises are answered by `RequestBounds` outside of it."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._access = settings.access
+        self._on_loopback = _loopback(_parsed(settings.server.host)) or settings.server.host == "localhost"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        address = self._address(scope, headers)
+        if self._access.allowed_networks and not _inside(address, self._access.allowed_networks):
+            raise Forbidden("calls from this address are not accepted", hint="The operator's allow-list has networks.")
+        if scope["path"] in _OPEN or scope["path"].startswith(_OPEN_BELOW):
+            await self._app(scope, receive, send)
+            return
+        front: Front = scope["state"]["front"]
+        identity = await self._identity(front, scope, headers, address)
+        allowance = None
+        if not identity.local:
+            # Over MCP the client's own limit is told by the tool, where a model can read when to come back.
+            charged = None if scope["path"].startswith("/mcp") else identity
+            allowance = await front.rates.charge(charged, str(address) if address else None)
+        with acting_as(identity):
+            await self._app(scope, receive, _stamped(send, identity, allowance))
+
+    async def _identity(
+        self, front: Front, scope: Scope, headers: list[tuple[bytes, bytes]], address: Address | None
+    ) -> Identity:
+        given = _given(headers)
+        if given is None:
+            if self._is_local(scope, headers):
+                return LOCAL_USER
+            raise Unauthorized("a key is needed", hint=_NO_KEY)
+        key = ApiKey.read(given)
+        if key is None or front.keyring is None:
+            raise Unauthorized("the key is not known", hint=_NO_KEY)
+        return await front.keyring.identify(key, address)
+
+    def _is_local(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Called by this machine's user directly: whoever came through a proxy may be anybody."""
+        peer = _parsed(scope["client"][0]) if scope.get("client") else None
+        proxied = any(name in _FORWARDED for name, _ in headers)
+        return self._access.local_without_key and self._on_loopback and _loopback(peer) and not proxied
+
+    def _address(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> Address | None:
+        """Of the caller: the peer's, or what a trusted proxy says; the nearest one that is no such proxy."""
+        address = _parsed(scope["client"][0]) if scope.get("client") else None
+        told = b",".join(value for name, value in headers if name == b"x-forwarded-for").decode("latin-1")
+        for hop in reversed(told.split(",") if told else []):
+            if not _inside(address, self._access.trusted_proxies):
+                break
+            address = _parsed(hop.strip())
+        return address
+
+
+def _given(headers: list[tuple[bytes, bytes]]) -> str | None:
+    """The key in the headers. `Unauthorized` where two are named: which of them counts must not be guessed."""
+    found = [value for name, value in headers if name == b"x-api-key"]
+    for name, value in headers:
+        if name == b"authorization":
+            kind, _, rest = value.partition(b" ")
+            if kind.lower() != b"bearer":
+                raise Unauthorized("only bearer keys are accepted", hint=_NO_KEY)
+            found.append(rest.strip())
+    if len(set(found)) > 1:
+        raise Unauthorized("the request names two keys", hint="Send one.")
+    return found[0].decode("latin-1") if found else None
+
+
+def _stamped(send: Send, identity: Identity, allowance: Allowance | None) -> Send:
+    """Adds what is left of the limit, and that a key soon ends."""
+    extra = list(allowance.headers().items()) if allowance is not None else []
+    if identity.expires_at is not None and identity.expires_at - datetime.now(UTC) < _WARNED_BEFORE:
+        extra.append(("X-API-Key-Expires", identity.expires_at.isoformat(timespec="seconds")))
+    if not extra:
+        return send
+    stamps = [(name.lower().encode(), value.encode()) for name, value in extra]
+
+    async def stamped(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), *stamps]
+        await send(message)
+
+    return stamped
+
+
+def _parsed(text: str) -> Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _loopback(address: Address | None) -> bool:
+    return address is not None and address.is_loopback
+
+
+def _inside(address: Address | None, networks: Iterable[object]) -> bool:
+    return address is not None and any(address in network for network in networks)  # type: ignore[operator]
