@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from crypto_mcp.market.binance import BinanceSpot
     from crypto_mcp.market.binance_listing import Listing
     from crypto_mcp.market.binance_tickers import Tickers
+    from crypto_mcp.market.candle_archive import CandleArchive
     from crypto_mcp.market.candle_reader import CandleReader
     from crypto_mcp.market.prices import Prices
     from crypto_mcp.settings import Settings
@@ -46,8 +47,16 @@ class Services:
     def candles(self) -> CandleReader:
         """Closed bars, from the nearest place that has them."""
         from crypto_mcp.market.candle_reader import CandleReader
+        from crypto_mcp.market.recent_candles import RecentCandles
 
-        return CandleReader(self.market)
+        return CandleReader(self.market, RecentCandles(self.cache), self.archive)
+
+    @cached_property
+    def archive(self) -> CandleArchive:
+        """Closed bars that are kept for good."""
+        from crypto_mcp.market.candle_archive import CandleArchive
+
+        return CandleArchive(self.mongo.candles, self.market)
 
     @cached_property
     def cache(self) -> Redis:
@@ -72,7 +81,7 @@ class Services:
 
     async def close(self) -> None:
         """Closes what was opened."""
-        for name in ("market", "mongo"):
+        for name in ("candles", "market", "mongo"):
             if name in self.__dict__:
                 with contextlib.suppress(OSError):
                     await self.__dict__.pop(name).close()

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from crypto_mcp.settings import MarketSettings
 
 _ROWS_AT_ONCE = 1000
+_BINANCE = (".binance.com", ".binance.vision")
 _SILENT_FOR = 60.0
 """Seconds without a bar in progress after which it is looked up whether the symbol still trades."""
 
@@ -39,6 +40,7 @@ class BinanceSpot:
         self._clock = ExchangeClock(self._http)
         self.listing = Listing(self._http)
         self.tickers = Tickers(self._http)
+        self._venue = "binance" if self._http.host.endswith(_BINANCE) else None
 
     async def candles(self, symbol: str, timeframe: Timeframe, bars: int, *, least: int = 1) -> MarketCandles:
         """See `CandleSource`."""
@@ -67,6 +69,22 @@ class BinanceSpot:
         )
         rows = [row for page, _ in pages for row in page]
         return _market(symbol, closed(as_candles(rows, step), now), headers, now)
+
+    async def venue(self) -> str:
+        """See `CandleSource`: `binance`, `sandbox-` and its replay, or the host of who else speaks Binance's API."""
+        if self._venue is None:
+            reply = await self._http.get("/api/v3/ping")
+            self._venue = self._venue_of(reply.headers)
+        return self._venue
+
+    def _venue_of(self, headers: Mapping[str, str]) -> str:
+        if "x-sandbox" in headers:
+            return f"sandbox-{headers.get('x-sandbox-replay', 'unknown')}"
+        return "binance" if self._http.host.endswith(_BINANCE) else self._http.host
+
+    async def now(self) -> float:
+        """See `CandleSource`."""
+        return await self._clock.now()
 
     async def symbols(self) -> list[str]:
         """See `CandleSource`."""
@@ -108,6 +126,7 @@ class BinanceSpot:
             if error.binance_code in (INVALID_SYMBOL, ILLEGAL_CHARACTERS):
                 raise await self.listing.unknown(symbol) from error
             raise
+        self._venue = self._venue_of(reply.headers)
         return checked_rows(reply.body, timeframe.milliseconds), reply.headers
 
 
@@ -116,13 +135,15 @@ def _window(begin: int, end: int) -> dict[str, str | int]:
 
 
 def _market(symbol: str, candles: Candles, headers: Mapping[str, str], now: float) -> MarketCandles:
-    notes = [note for note in (_sandbox_note(headers), describe_gaps(candles)) if note]
+    origin = _sandbox_note(headers)
+    notes = [note for note in (origin, describe_gaps(candles)) if note]
     return MarketCandles(
         symbol=symbol,
         candles=candles,
         source="sandbox" if "x-sandbox" in headers else "binance",
         observed_at=datetime.fromtimestamp(now, UTC),
         note="; ".join(notes) or None,
+        origin=origin,
     )
 
 

@@ -88,7 +88,7 @@ class BinanceHttp:
             limits=httpx2.Limits(max_connections=_AT_ONCE, keepalive_expiry=_KEPT_OPEN_FOR),
             headers={"accept": "application/json", "user-agent": "crypto-mcp"},
         )
-        self._host = self._client.base_url.host
+        self.host = self._client.base_url.host
         self._attempts = settings.attempts
         self._at_once = asyncio.Semaphore(_AT_ONCE)
         self._latched_until = 0.0
@@ -149,7 +149,7 @@ class BinanceHttp:
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _PASSING:
             return _Passing(f"HTTP {status}, code {code}" if code else f"HTTP {status}")
         return SourceRefuses(
-            f"{self._host} refuses the request: {message[:200]} (HTTP {status}, code {code})",
+            f"{self.host} refuses the request: {message[:200]} (HTTP {status}, code {code})",
             hint="Check symbol, timeframe and number of bars.",
             binance_code=code,
         )
@@ -159,12 +159,12 @@ class BinanceHttp:
     ) -> SourceUnavailable:
         """No request leaves for so long. A shorter pause does not end a longer one."""
         error = kind(
-            f"{self._host} {why}", hint=hint or f"Try again in {seconds:.0f} seconds.", retry_after=round(seconds, 1)
+            f"{self.host} {why}", hint=hint or f"Try again in {seconds:.0f} seconds.", retry_after=round(seconds, 1)
         )
         until = time.monotonic() + seconds
         if until > self._latched_until:
             self._latched_until, self._latched_by = until, error
-            log.warning("exchange refuses for now", host=self._host, why=why, seconds=round(seconds, 1))
+            log.warning("exchange refuses for now", host=self.host, why=why, seconds=round(seconds, 1))
         return error
 
     def _failed(self, why: str) -> SourceUnavailable:
@@ -173,7 +173,7 @@ class BinanceHttp:
         if self._failures >= _FAILURES_IN_A_ROW:
             return self._latch(_BREATHER, f"does not answer: {why}")
         return SourceUnavailable(
-            f"{self._host} does not answer: {why}", hint="Try again in a minute.", retry_after=_BREATHER
+            f"{self.host} does not answer: {why}", hint="Try again in a minute.", retry_after=_BREATHER
         )
 
 

@@ -24,6 +24,7 @@ class MarketCandles:
         source: who said so; `sandbox` whenever a sandbox did, whatever the settings call it.
         observed_at: the exchange's time when they were asked for, UTC.
         note: what a reader must know of them: missing bars, a shift in time. None if nothing.
+        origin: the part of the note that says where they come from.
     """
 
     symbol: str
@@ -31,6 +32,7 @@ class MarketCandles:
     source: str
     observed_at: datetime
     note: str | None = None
+    origin: str | None = None
 
 
 class CandleSource(Protocol):
@@ -54,6 +56,14 @@ class CandleSource(Protocol):
         """
         ...
 
+    async def venue(self) -> str:
+        """Whose market it is: bars of different venues are never mixed."""
+        ...
+
+    async def now(self) -> float:
+        """Its time, seconds since the epoch; by it bars close."""
+        ...
+
     async def symbols(self) -> list[str]:
         """Names of the symbols that trade.
 
@@ -65,6 +75,11 @@ class CandleSource(Protocol):
     async def close(self) -> None:
         """Closes the connections."""
         ...
+
+
+def source_of(venue: str) -> str:
+    """What results call a venue: every replay of a sandbox is `sandbox`."""
+    return "sandbox" if venue.startswith("sandbox-") else venue
 
 
 class BadSourceData(SourceUnavailable):

@@ -74,6 +74,11 @@ class Sandbox:
             Route("/sandbox/faults", self._steer_faults, methods=["GET", "POST", "DELETE"]),
         ]
 
+    @property
+    def replay(self) -> str:
+        """Two sandboxes that say the same here have the same closed bars."""
+        return f"{self._settings.seed}-{self._opened}"
+
     def _serving(self, path: str, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
         """One route of the exchange: counted, struck by faults, charged, and only then looked at."""
 
@@ -190,19 +195,21 @@ def create_app(
 ) -> ASGIApp:
     """The sandbox; another clock (milliseconds since the epoch) makes minutes and bans pass as fast as a test likes."""
     sandbox = Sandbox(settings or SandboxSettings(), clock)
-    return _Marked(Starlette(routes=sandbox.routes()))
+    return _Marked(Starlette(routes=sandbox.routes()), sandbox.replay)
 
 
 class _Marked:
-    """Every answer says that it is a sandbox's, those to wrong paths and of crashes too."""
+    """Every answer says that it is a sandbox's and of which replay, those to wrong paths and of crashes too."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, replay: str) -> None:
         self.app = app
+        self.replay = replay
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["x-sandbox"] = "1"
+                headers = MutableHeaders(scope=message)
+                headers["x-sandbox"], headers["x-sandbox-replay"] = "1", self.replay
             await send(message)
 
         await self.app(scope, receive, marked)

@@ -17,7 +17,8 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import PyMongoError
 
-from crypto_mcp.errors import StoreUnavailable
+from crypto_mcp.stores.candle_documents import CandleDocuments
+from crypto_mcp.stores.mongo_errors import unavailable
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -34,6 +35,12 @@ _OF_EVERY_RESULT = [
 ]
 
 INDEXES: dict[str, list[IndexModel]] = {
+    "candles": [
+        IndexModel(
+            [("venue", ASCENDING), ("symbol", ASCENDING), ("timeframe", ASCENDING), ("month", ASCENDING)],
+            name="venue_1_symbol_1_timeframe_1_month_1",
+        )
+    ],
     "analyses": [
         IndexModel([("symbol", ASCENDING), ("timestamp", DESCENDING)], name="symbol_1_timestamp_-1"),
         IndexModel([("analysis.confidence", DESCENDING)], name="analysis.confidence_-1"),
@@ -67,7 +74,7 @@ class MongoStore:
                 try:
                     await self._database[name].create_indexes(INDEXES.get(name, _OF_EVERY_RESULT))
                 except PyMongoError as error:
-                    raise _unavailable(error) from error
+                    raise unavailable(error) from error
                 self._indexed.add(name)
 
     async def save_result(self, kind: JobKind[Any, Any], job_id: str, cache_key: str | None, result: BaseModel) -> None:
@@ -84,7 +91,7 @@ class MongoStore:
                 {"job_id": job_id}, {"$set": document, "$setOnInsert": {"created_at": now}}, upsert=True
             )
         except PyMongoError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def find_result(self, kind: JobKind[Any, Any], cache_key: str) -> tuple[BaseModel, float] | None:
         """The newest result that answers a cached key and for how many seconds more, if it is still fresh."""
@@ -99,12 +106,17 @@ class MongoStore:
         document = await self._newest(kind, {"job_id": job_id})
         return None if document is None else _result(kind, document)
 
+    @property
+    def candles(self) -> CandleDocuments:
+        """The candle archive's documents."""
+        return CandleDocuments(self._database["candles"], lambda: self.ensure_indexes("candles"))
+
     async def ping(self) -> None:
         """Returns if MongoDB answers."""
         try:
             await self._client.admin.command("ping")
         except PyMongoError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -114,7 +126,7 @@ class MongoStore:
         try:
             return await self._database[_collection(kind)].find_one(query, sort=[("created_at", DESCENDING)])
         except PyMongoError as error:
-            raise _unavailable(error) from error
+            raise unavailable(error) from error
 
 
 def _result(kind: JobKind[Any, Any], document: dict[str, Any]) -> BaseModel:
@@ -126,11 +138,3 @@ def _collection(kind: JobKind[Any, Any]) -> str:
     if kind.cache is None or kind.cache.collection is None:
         raise ValueError(f"{kind.name} keeps no results in MongoDB")
     return kind.cache.collection
-
-
-def _unavailable(error: PyMongoError) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"MongoDB does not answer ({type(error).__name__})",
-        hint="The job is repeated by itself; `crypto-mcp doctor` says what is wrong.",
-        retry_after=2,
-    )
