@@ -1,0 +1,142 @@
+"""`historical_backtest`: parameters and result."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal, Self
+
+from pydantic import AwareDatetime, Field, field_validator, model_validator
+
+from crypto_mcp.models.analysis import Provenance
+from crypto_mcp.models.answers import Contract
+from crypto_mcp.models.strategy import ParameterName, Strategy
+from crypto_mcp.models.symbols import SymbolName
+from crypto_mcp.models.timeframes import Timeframe
+
+MOST_SYMBOLS, MOST_BARS, MOST_LEVERAGE = 20, 600_000, 125.0
+
+Market = Literal["spot", "perpetual"]
+Reason = Literal["signal", "reverse", "stop", "trailing", "break_even", "target", "time", "liquidation", "end"]
+
+
+class Costs(Contract):
+    """What trading costs. Percentages of the traded amount unless said otherwise."""
+
+    maker_fee: float = Field(0.1, ge=0, le=5, description="Of targets, which rest as limit orders.")
+    taker_fee: float = Field(0.1, ge=0, le=5, description="Of everything else.")
+    spread: float = Field(0.0, ge=0, le=5, description="Between bid and ask; half of it is paid each way.")
+    slippage: float = Field(0.02, ge=0, le=5, description="Fixed, of market orders and stops.")
+    slippage_atr: float = Field(0.0, ge=0, le=100, description="By volatility: percent of the ATR besides.")
+    impact: float = Field(
+        0.0, ge=0, le=100, description="By volume: percent, times the root of the order's share of the bar's volume."
+    )
+    funding: float = Field(
+        0.01, ge=-1, le=1, description="On perpetuals: paid by longs to shorts at 0, 8 and 16 h UTC, percent."
+    )
+    maintenance_margin: float = Field(
+        0.5, gt=0, le=50, description="Percent of the position below which it is liquidated."
+    )
+
+
+class BacktestParams(Contract):
+    """What to test, on which bars, under which rules."""
+
+    symbols: list[SymbolName] = Field(
+        ..., min_length=1, max_length=MOST_SYMBOLS, description="One, or several that share the cash."
+    )
+    timeframe: Timeframe = Field(Timeframe.H1, description="Length of a bar.")
+    start: AwareDatetime | None = Field(None, description="First bar; a year before the end by default.")
+    end: AwareDatetime | None = Field(None, description="Bars that close by then; now by default.")
+    strategy: str | Strategy = Field("ema_cross", description="A built-in one by name, or one of your own.")
+    parameters: dict[ParameterName, float] = Field({}, description="Values in place of the strategy's usual ones.")
+    capital: float = Field(10_000, gt=0, le=1e12, description="Cash at the start, quote asset.")
+    market: Market = Field("spot", description="Shorts, leverage and funding exist on perpetuals only.")
+    leverage: float = Field(1, ge=1, le=MOST_LEVERAGE, description="Isolated margin.")
+    costs: Costs = Costs()
+    lookahead_check: bool | None = Field(
+        None, description="Replay of truncated data; on by default for conditions of your own."
+    )
+
+    @field_validator("symbols", mode="before")
+    @classmethod
+    def _one_or_several(cls, symbols: object) -> object:
+        return [symbols] if isinstance(symbols, str) else symbols
+
+    @field_validator("symbols")
+    @classmethod
+    def _each_once(cls, symbols: list[str]) -> list[str]:
+        return list(dict.fromkeys(symbols))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.market == "spot" and self.leverage > 1:
+            raise ValueError("spot has no leverage: give market perpetual")
+        if isinstance(self.strategy, Strategy):
+            if self.market == "spot" and self.strategy.short_entry is not None:
+                raise ValueError("spot cannot be sold short: give market perpetual")
+            unknown = sorted(self.parameters.keys() - self.strategy.parameters.keys())
+            if unknown:
+                raise ValueError(f"the strategy has no parameter {unknown[0]}")
+        return self._check_range()
+
+    def _check_range(self) -> Self:
+        if self.start is not None and self.end is not None:
+            if self.start >= self.end:
+                raise ValueError("start is not before end")
+            bars = (self.end - self.start) / timedelta(milliseconds=self.timeframe.milliseconds)
+            if bars * len(self.symbols) > MOST_BARS:
+                raise ValueError(
+                    f"{bars * len(self.symbols):,.0f} bars are asked for, at most {MOST_BARS:,} are tested"
+                )
+        if self.start is not None and self.start >= datetime.now(UTC):
+            raise ValueError("start lies in the future")
+        return self
+
+
+class Trade(Contract):
+    """A position from its opening to its end."""
+
+    symbol: str
+    side: Literal["long", "short"]
+    opened: datetime = Field(description="Start of the bar at whose open it was entered, UTC.")
+    closed: datetime = Field(description="Start of the bar in which it ended, UTC.")
+    bars: int = Field(description="Bars from the one to the other.")
+    entry: float = Field(description="Price paid, spread and slippage included.")
+    exit: float = Field(description="Mean price of its exits.")
+    quantity: float = Field(description="Base asset.")
+    pnl: float = Field(description="Net of fees and funding, quote asset.")
+    pnl_percent: float = Field(description="Of what was put up.")
+    fees: float = Field(description="Quote asset.")
+    funding: float = Field(description="Paid; negative: received. Quote asset.")
+    r: float | None = Field(description="Net result over what the stop risked; null without a stop.")
+    mae_percent: float = Field(description="Worst price while open, against the entry.")
+    mfe_percent: float = Field(description="Best price while open, against the entry.")
+    opened_by: str = Field(description="The condition that opened it.")
+    closed_by: Reason
+
+
+class BacktestSummary(Contract):
+    """The figures that are looked at first."""
+
+    final_equity: float = Field(description="Quote asset.")
+    return_percent: float = Field(description="On the capital.")
+    buy_and_hold_percent: float = Field(description="Of the symbols, held from the first open to the last close.")
+    max_drawdown_percent: float = Field(description="Deepest fall of equity from a peak, at closes.")
+    trades: int
+    win_rate_percent: float | None = Field(description="Trades with a net gain; null without trades.")
+    fees: float = Field(description="Quote asset.")
+    funding: float = Field(description="Paid; negative: received. Quote asset.")
+    exposure_percent: float = Field(description="Share of bars with a position open.")
+    liquidations: int
+
+
+class BacktestResult(Contract):
+    """What became of the capital, and what was assumed."""
+
+    strategy: Strategy = Field(description="As tested; built-in ones written out.")
+    parameters: dict[str, float] = Field(description="Values that the strategy was tested with.")
+    data: list[Provenance] = Field(description="Where the bars come from, a symbol each.")
+    summary: BacktestSummary
+    trades: list[Trade] = Field(description="The last ten.")
+    assumptions: list[str] = Field(description="Every rule of the market that was played by.")
+    warnings: list[str] = Field(description="What weakens the result.")
