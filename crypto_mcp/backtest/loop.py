@@ -236,7 +236,7 @@ def _kelly(account: Any, most: float) -> float:
     if losses == 0 or account.lost <= 0:
         return most
     payoff = account.won / account.wins * losses / account.lost
-    return min(most, max(0.0, rate - (1 - rate) / payoff))
+    return float(min(most, max(0.0, rate - (1 - rate) / payoff)))
 
 
 @_compiled

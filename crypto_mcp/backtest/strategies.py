@@ -73,12 +73,12 @@ _BUILT_IN = (
     ),
     Strategy(
         name="choch_reversal",
-        summary="Buys a change of character upwards from the lower half of the range, sells the opposite one.",
-        entry='choch("bullish") and range_position() < {deepest}%',
+        summary="Buys a change of character upwards that volume confirms, sells the opposite one.",
+        entry='choch("bullish", "internal") and volume > {much} * sma(volume, 20)',
         exit='choch("bearish")',
         stop="structure",
         trailing="{trail} atr",
-        parameters={"deepest": 75, "trail": 5},
+        parameters={"much": 1.2, "trail": 5},
     ),
     Strategy(
         name="vwap_reversion",
