@@ -14,8 +14,10 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import BaseModel
 
 from crypto_mcp.errors import UnknownKind
-from crypto_mcp.models.analysis import Analysis, AnalyzeParams
+from crypto_mcp.models.analysis import Analysis, AnalyzeParams, Provenance
 from crypto_mcp.models.answers import LOCAL
+from crypto_mcp.models.charts import Chart, ChartParams
+from crypto_mcp.models.timeframes import Timeframe
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
 ResultT = TypeVar("ResultT", bound=BaseModel)
@@ -65,6 +67,8 @@ class JobKind(Generic[ParamsT, ResultT]):
         read_only: whether it changes nothing that a user owns.
         owned: whether answers belong to the client that asked; they are then neither shared with nor cached for others.
         changes: of a kind that is not read-only, which parameters change something; all, if None.
+        chart: of a kind whose results can be drawn, the parameters of the `draw_chart` job that draws one; the result
+            is given as the JSON it is stored as.
     """
 
     name: str
@@ -84,6 +88,7 @@ class JobKind(Generic[ParamsT, ResultT]):
     read_only: bool = True
     owned: bool = False
     changes: Callable[[ParamsT], bool] | None = None
+    chart: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
 
     def shareable(self, params: ParamsT) -> bool:
         """Whether equal requests are one: reading twice is reading once, depositing twice is not."""
@@ -139,10 +144,32 @@ def _analysis_key(params: AnalyzeParams) -> str:
 
 def _until_next_bar(result: Analysis) -> float:
     """An analysis is true until the next bar closes, of any of the timeframes it looked at."""
-    main = result.timeframe.milliseconds / 1000
-    observed = result.data.last_bar.timestamp() + main + result.data.age_seconds
-    others = [view.timeframe.milliseconds / 1000 for view in result.confluence.views] if result.confluence else []
-    return min([main - result.data.age_seconds, *(length - observed % length for length in others)])
+    observed = result.data.last_bar.timestamp() + _length(result.timeframe) + result.data.age_seconds
+    others = [_length(view.timeframe) for view in result.confluence.views] if result.confluence else []
+    return min([_until_bar_after(result.timeframe, result.data), *(length - observed % length for length in others)])
+
+
+def _until_bar_after(timeframe: Timeframe, data: Provenance) -> float:
+    return _length(timeframe) - data.age_seconds
+
+
+def _length(timeframe: Timeframe) -> float:
+    """Of a bar, in seconds."""
+    return timeframe.milliseconds / 1000
+
+
+def _analysis_chart(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The chart of the very bars that an analysis was made of."""
+    data = result["data"]
+    return {name: data[name] for name in ("symbol", "timeframe", "first_bar", "last_bar")}
+
+
+def _chart_key(params: ChartParams) -> str:
+    if params.first_bar is None or params.last_bar is None:
+        bars = str(params.bars)
+    else:
+        bars = f"{params.first_bar.timestamp():.0f}-{params.last_bar.timestamp():.0f}"
+    return f"chart:{params.symbol}:{params.timeframe}:{bars}:{params.theme}"
 
 
 KINDS: tuple[JobKind[Any, Any], ...] = (
@@ -154,12 +181,31 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         handler="workers.analysis:analyze_crypto",
         title="Analyse a cryptocurrency",
         summary=(
-            "Technical analysis of one trading pair on closed bars: trend, volatility, support and resistance, "
-            "indicators, a score with its factors, and a recommendation with its reasons."
+            "Technical analysis of a trading pair on closed bars: trend, volatility, levels, zones, indicators, "
+            "a score with its factors, a recommendation with its reasons."
         ),
         example={"symbol": "BTCUSDT", "timeframe": "1h"},
         cache=CacheRule(key=_analysis_key, ttl=300, good_for=_until_next_bar, collection="analyses"),
         scope="analysis:read",
+        chart=_analysis_chart,
+    ),
+    JobKind(
+        name="draw_chart",
+        list="analysis:queue",
+        params=ChartParams,
+        result=Chart,
+        handler="workers.charts:draw_chart",
+        title="Draw a chart",
+        summary="The picture of an analysis: candles, structure, plan and the factors of the score, as PNG.",
+        example={"symbol": "BTCUSDT", "timeframe": "1h"},
+        cache=CacheRule(
+            key=_chart_key,
+            ttl=300,
+            good_for=lambda chart: _until_bar_after(chart.data.timeframe, chart.data) if chart.newest else 300,
+        ),
+        scope="analysis:read",
+        cost=2,
+        tool=False,
     ),
 )
 

@@ -30,19 +30,30 @@ async def analyze_crypto(job: Job, params: AnalyzeParams) -> Analysis:
     assessments = [await asyncio.to_thread(assess, market.candles, detail=params.detail) for market in markets]
     return Analysis.of(
         assessments[0],
-        timestamp=datetime.now(UTC),
-        data=_provenance(markets[0], params.timeframe),
+        timestamp=_now(),
+        data=provenance(markets[0], params.timeframe),
         confluence=confluence(dict(zip(frames, assessments, strict=True))) if len(frames) > 1 else None,
     )
 
 
+def _now() -> datetime:
+    """In whole milliseconds, which is what MongoDB keeps: an answer is the same wherever it is read from."""
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
 def warm_up() -> None:
     """Has every kernel of the engine compiled, or read from the disk where it was kept, before the first job comes."""
+    assess(sample_candles(), detail="full")
+
+
+def sample_candles() -> Candles:
+    """A wave with everything in it that engines look for: to be warm before the first bars come, never to be told."""
     bars = 3 * LEAST_BARS
     time = np.arange(bars + 1, dtype=np.float64)
     wave: Floats = 100 + 10 * np.sin(time / 7) + time % 5
     before, after = wave[:-1], wave[1:]
-    candles = Candles(
+    return Candles(
         open_time=np.arange(bars, dtype=np.int64) * Timeframe.H1.milliseconds,
         open=before,
         high=np.maximum(before, after) + 1,
@@ -51,10 +62,10 @@ def warm_up() -> None:
         volume=1000 + 100 * (time[:-1] % 7),
         step=Timeframe.H1.milliseconds,
     )
-    assess(candles, detail="full")
 
 
-def _provenance(market: MarketCandles, timeframe: Timeframe) -> Provenance:
+def provenance(market: MarketCandles, timeframe: Timeframe) -> Provenance:
+    """Where these bars come from, as an answer says it."""
     candles = market.candles
     first, last = (datetime.fromtimestamp(int(candles.open_time[i]) / 1000, UTC) for i in (0, -1))
     closed_at = int(candles.close_time[-1]) / 1000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import httpx2
 
-from crypto_mcp.errors import CryptoMcpError, Unavailable
+from crypto_mcp.errors import CryptoMcpError, TimedOut, Unavailable
 from crypto_mcp.local.ports import http_url
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _FIRST_WAIT = 0.25
 _POLL = 0.25
+_LONG_WAIT = 20.0
 _FINISHED = frozenset({"done", "failed", "cancelled", "dead"})
 
 
@@ -62,12 +63,25 @@ class FrontEnd:
         """The answer of a job."""
         return self._ask("GET", f"/v1/jobs/{job_id}/result")
 
+    def chart(self, wanted: Mapping[str, Any], within: float) -> bytes:
+        """A picture as PNG; `TimedOut` if it is not drawn within so many seconds."""
+        deadline = time.monotonic() + within
+        while True:
+            response = self._send("GET", "/v1/chart.png", params={**wanted, "wait": min(_LONG_WAIT, within)})
+            if response.status_code == httpx2.codes.OK:
+                return response.content
+            self._read(response)
+            if time.monotonic() >= deadline:
+                raise TimedOut(f"no chart within {within:g} s", hint="Are there workers? `crypto-mcp doctor` says.")
+
     def health(self) -> dict[str, Any]:
         """What the front end can reach; also when that is not enough."""
         return self._send("GET", "/health").json()  # type: ignore[no-any-return]
 
     def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        response = self._send(method, path, **options)
+        return self._read(self._send(method, path, **options))
+
+    def _read(self, response: httpx2.Response) -> dict[str, Any]:
         try:
             body: dict[str, Any] = response.json()
         except ValueError:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 from crypto_mcp.analysis.indicators import FAMILIES as INDICATOR_FAMILIES
 from crypto_mcp.analysis.indicators import PATTERNS, Indicator
-from crypto_mcp.conditions.functions import FAMILIES, SERIES
+from crypto_mcp.conditions.functions import FAMILIES, SERIES, Function
 from crypto_mcp.conditions.parser import MAX_DEPTH, MAX_LOOKBACK, MAX_NODES, MAX_SHIFT
 from crypto_mcp.conditions.source import LONGEST_SOURCE
 from crypto_mcp.models.timeframes import Timeframe
 
-_INTRODUCTION = f"""<!-- Made by `python -m crypto_mcp.conditions`; change the tables, not this page. -->
+_INTRODUCTION = f"""<!-- Made by `crypto-mcp conditions --markdown`; change the tables, not this page. -->
 # The condition language
 
 One language for alerts, screens and strategies. A condition is true or false at the close of every bar.
@@ -28,8 +28,8 @@ close[1] < bb_lower(20, 2) and in_order_block("demand")
 from crypto_mcp.conditions import evaluate, explain, lookback, parse
 
 condition = parse("rsi(14) < 30 and close > ema(200)")
-explain(condition)             # The RSI (14) is below 30, and the close is above the exponential moving average (200).
-evaluate(condition, candles)   # bool, one a bar
+explain(condition)  # The RSI (14) is below 30, and the close is above the exponential moving average (200).
+evaluate(condition, candles)  # bool, one a bar
 ```
 
 ## How it is written
@@ -66,13 +66,26 @@ def reference() -> str:
     return "\n".join((_INTRODUCTION, *_functions(), *_indicators(), *_patterns()))
 
 
+def sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Title and entries of each family of words, an entry as it is written and what it means: for a terminal."""
+    yield "Series", list(SERIES.items())
+    for family, functions in FAMILIES.items():
+        yield family, [(f.signature, f"{_gives(f)}: {f.summary}; {f.example}") for f in functions]
+    for family, indicators in INDICATOR_FAMILIES.items():
+        yield family, [(written, f"{words} ({unit})") for i in indicators for written, words, unit in _outputs(i)]
+    yield "Candlestick patterns", [(f'pattern("{name}")', "") for name in PATTERNS]
+
+
+def _gives(function: Function) -> str:
+    return str(function.result) if function.result else "what it is given"
+
+
 def _functions() -> Iterator[str]:
     for family, functions in FAMILIES.items():
         yield f"## {family}\n"
         yield "| function | gives | example |\n|---|---|---|"
         for function in functions:
-            kind = str(function.result) if function.result else "what it is given"
-            yield f"| `{function.signature}` | {kind}: {function.summary} | `{function.example}` |"
+            yield f"| `{function.signature}` | {_gives(function)}: {function.summary} | `{function.example}` |"
         yield ""
 
 
@@ -82,18 +95,20 @@ def _indicators() -> Iterator[str]:
         yield f"\n### {family}\n"
         yield "| written | what it is | unit | source |\n|---|---|---|---|"
         for indicator in indicators:
-            yield from _outputs(indicator)
+            for written, words, unit in _outputs(indicator):
+                yield f"| `{written}` | {words} | {unit} | {indicator.source} |"
     yield ""
 
 
-def _outputs(indicator: Indicator) -> Iterator[str]:
+def _outputs(indicator: Indicator) -> Iterator[tuple[str, str, str]]:
+    """How each output is written, what it is, and its unit."""
     arguments = ["series=close"] if indicator.on_series else []
     arguments += [f"{p.name}={p.default:g}" for p in indicator.parameters]
     since = "" if indicator.needs else " Adds up from the first bar: compare it with itself only."
     for output in indicator.outputs:
         unit = {"flag": "condition", "source": "as the series"}.get(output.unit, output.unit)
         written = f"{output.name}({', '.join(arguments)})"
-        yield f"| `{written}` | {output.label}: {indicator.summary.rstrip('.')}.{since} | {unit} | {indicator.source} |"
+        yield written, f"{output.label}: {indicator.summary.rstrip('.')}.{since}", unit
 
 
 def _patterns() -> Iterator[str]:

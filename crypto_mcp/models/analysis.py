@@ -32,10 +32,15 @@ class AnalyzeParams(Contract):
     symbol: SymbolName
     timeframe: Timeframe = Field(Timeframe.H1, description="Length of a bar.")
     bars: int = Field(500, ge=100, le=1000, description="Closed bars to look at.")
-    detail: Detail = Field("summary", description="`full` adds the readings behind the figures.")
-    compare: list[Timeframe] = Field(
-        [], max_length=4, description="Other timeframes to hold against this one; the answer gets a confluence."
-    )
+    detail: Detail = Field("summary", description="`full` adds the readings.")
+    compare: list[Timeframe] = Field([], max_length=4, description="Timeframes to hold against it: adds a confluence.")
+
+    chart: bool = Field(False, description="Also a picture of it.")
+
+    @field_validator("compare", mode="before")
+    @classmethod
+    def _listed(cls, compare: object) -> object:
+        return compare.replace(",", " ").split() if isinstance(compare, str) else compare
 
     @field_validator("compare")
     @classmethod

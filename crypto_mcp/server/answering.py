@@ -73,6 +73,7 @@ class Outcome:
     timings: Timings | None = None
     kind: str | None = None
     attempts: int | None = None
+    of_kind: str | None = None  # whose result it is, for whoever goes on with it; not on the wire
 
     @property
     def failed(self) -> bool:
@@ -310,7 +311,7 @@ class Answering:
                 await on_progress(seen[0].progress)
 
     async def _outcome(self, record: JobRecord, body: bytes | None) -> Outcome:
-        outcome = replace(standing(record), kind=None, attempts=None)
+        outcome = replace(standing(record), kind=None, attempts=None, of_kind=record.kind)
         if record.state is not JobState.DONE:
             return outcome
         return replace(outcome, result=body if body is not None else await self._written(record.kind, record.job_id))
@@ -332,7 +333,7 @@ class Answering:
             if kind.owned and not current().may("jobs:all"):
                 continue
             try:
-                return Outcome(JobState.DONE, job_id, await self._written(kind.name, job_id))
+                return Outcome(JobState.DONE, job_id, await self._written(kind.name, job_id), of_kind=kind.name)
             except (ResultExpired, ValidationError):
                 continue
         return None

@@ -17,6 +17,8 @@ from starlette.routing import Route
 import crypto_mcp
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.server import problems
+from crypto_mcp.server.analyses import analysis_routes
+from crypto_mcp.server.charts import chart_routes
 from crypto_mcp.server.dead_letters import dead_routes
 from crypto_mcp.server.front import Front, open_front
 from crypto_mcp.server.gate import Gate
@@ -91,7 +93,8 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE) -> FastAPI:
     # Only POST: the SDK would answer GET with a stream on which nothing ever comes.
     for path in ("/mcp", "/mcp/"):
         app.router.routes.append(Route(path, endpoint=mcp, methods=["POST"], include_in_schema=False))
-    for routes in (catalogue_routes(catalogue), job_routes, dead_routes):
+    of_catalogue = (catalogue_routes(catalogue), chart_routes(catalogue), analysis_routes(catalogue))
+    for routes in (*of_catalogue, job_routes, dead_routes):
         app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
     app.add_api_route("/", _page(catalogue), include_in_schema=False, response_class=HTMLResponse)

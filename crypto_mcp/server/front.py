@@ -39,6 +39,7 @@ class Front:
     answering: Answering
     jobs: JobClient
     dead: DeadLetters
+    stored: MongoStore
     health: Health
     rates: RateLimits
     keyring: Keyring | None
@@ -77,6 +78,7 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
             answering=Answering(catalogue, jobs, watcher, ResultCache(cache, memory), mongo, settings.server, rates),
             jobs=jobs,
             dead=DeadLetters(queue, settings.queue),
+            stored=mongo,
             health=Health(checks),
             rates=rates,
             keyring=keyring,

@@ -10,11 +10,14 @@ from pydantic import BaseModel
 from crypto_mcp.access.identity import current
 from crypto_mcp.catalogue import Catalogue
 from crypto_mcp.models.answers import Answer, JobRecord, JobState
+from crypto_mcp.server.drawing import chart_step, wants_chart
 from crypto_mcp.server.problems import described, http_status, problem
 from crypto_mcp.server.requests import read_json
 from crypto_mcp.server.schemas import input_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from crypto_mcp.catalogue import JobKind
     from crypto_mcp.server.answering import Outcome
     from crypto_mcp.server.front import Front
@@ -119,7 +122,7 @@ async def get_job(request: Request, job_id: str, wait: Wait = 0) -> Response:
 )
 async def get_result(request: Request, job_id: str, wait: Wait = 0) -> Response:
     """What the submission would have answered. A failed job is a problem with the code and status of its error."""
-    return _answer(request, await front_of(request).answering.result(job_id, wait=wait))
+    return answer(request, await front_of(request).answering.result(job_id, wait=wait))
 
 
 @job_routes.delete(
@@ -136,14 +139,16 @@ async def cancel_job(request: Request, job_id: str) -> Response:
 
 def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
     async def submit(request: Request, wait: Wait = 0, idempotency_key: IdempotencyKey = None) -> Response:
+        arguments = await read_json(request)
         outcome = await front_of(request).answering.call(
             kind,
-            await read_json(request),
+            arguments,
             wait=wait,
             trace=request.state.request_id,
             idempotency_key=idempotency_key,
         )
-        return _answer(request, outcome)
+        drawn = outcome.result is not None and wants_chart(kind, arguments)
+        return answer(request, outcome, [chart_step(kind, outcome)] if drawn else [])
 
     envelope = Answer[kind.result]  # type: ignore[name-defined]  # a type that is known only now
     body = {"schema": input_schema(kind.params), "example": dict(kind.example)}
@@ -165,12 +170,12 @@ def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
     )
 
 
-def _answer(request: Request, outcome: Outcome) -> Response:
+def answer(request: Request, outcome: Outcome, steps: Sequence[Mapping[str, str]] = ()) -> Response:
     """200 with a result, 202 while the job is under way, a problem if it has failed."""
     if outcome.failed and outcome.error is not None:
         return problem(request.scope, http_status(outcome.error.code), outcome.error, job_id=outcome.job_id)
     if outcome.status.finished:
-        return _json(outcome.to_json())
+        return _json(outcome.to_json(steps))
     href = f"/v1/jobs/{outcome.job_id}"
     step = {"method": "GET", "href": f"{href}/result?wait=20", "why": "waits for the result"}
     return _json(outcome.to_json([step]), 202, {"Location": href, **_COME_BACK})

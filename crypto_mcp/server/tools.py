@@ -13,6 +13,7 @@ from mcp.types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
+    ImageContent,
     ListToolsResult,
     PaginatedRequestParams,
     TextContent,
@@ -27,6 +28,7 @@ from crypto_mcp.access.identity import current
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.models.answers import Contract, JobState
 from crypto_mcp.server.answering import Outcome, longest_wait, standing
+from crypto_mcp.server.drawing import Charts, png_of, wants_chart
 from crypto_mcp.server.problems import body_of, surprise
 from crypto_mcp.server.schemas import answer_outline, input_schema, lean_schema, tool_input, wait_schema
 from crypto_mcp.validation import explain
@@ -62,6 +64,7 @@ class Tools:
     def __init__(self, catalogue: Catalogue, settings: ServerSettings) -> None:
         self._default_wait = settings.default_wait
         self._longest_wait = longest_wait(settings)
+        self._charts = Charts(catalogue)
         tools = [self._kind_tool(kind) for kind in catalogue.tools()] + self._job_tools()
         self.by_name = {tool.name: tool for tool in tools}
         if len(self.by_name) != len(tools):
@@ -105,7 +108,24 @@ class Tools:
         outcome = await ctx.lifespan_context.answering.call(
             kind, arguments, wait=wait, trace=trace, on_progress=_reporter(ctx)
         )
-        return self._answer(outcome)
+        answer = self._answer(outcome)
+        if outcome.result is not None and wants_chart(kind, arguments):
+            params = self._charts.of_result(kind.name, outcome.result)
+            answer.content.append(await self._picture(ctx, params, wait, trace))
+        return answer
+
+    async def _picture(
+        self, ctx: ServerRequestContext[Front], params: dict[str, Any], wait: float, trace: str
+    ) -> ImageContent | TextContent:
+        """The picture, or why there is none: the answer stands without it."""
+        try:
+            outcome = await self._charts.draw(ctx.lifespan_context.answering, params, wait=wait, trace=trace)
+        except CryptoMcpError as error:
+            return TextContent(type="text", text=f"No chart: {error.message}")
+        if (png := png_of(outcome)) is not None:
+            return ImageContent(type="image", data=png, mime_type="image/png")
+        reason = outcome.error.message if outcome.error else "it is still being drawn; call again"
+        return TextContent(type="text", text=f"No chart: {reason}")
 
     async def _job_status(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
         record = await ctx.lifespan_context.answering.status(_job_id(arguments))

@@ -10,10 +10,12 @@ A result is one document in its kind's collection: the fields of the result, at 
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from motor.motor_asyncio import AsyncIOMotorClient
+from pydantic import ValidationError
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import PyMongoError
 
@@ -110,6 +112,26 @@ class MongoStore:
     def candles(self) -> CandleDocuments:
         """The candle archive's documents."""
         return CandleDocuments(self._database["candles"], lambda: self.ensure_indexes("candles"))
+
+    async def results_between(
+        self, kind: JobKind[Any, Any], where: dict[str, Any], begin: datetime | None, end: datetime, limit: int
+    ) -> list[tuple[str, BaseModel]]:
+        """Stored results with these fields and `begin <= timestamp < end`, the newest first, each with its job's id.
+
+        What another version of the product wrote and this one cannot read is left out.
+        """
+        since = {} if begin is None else {"$gte": begin}
+        query = where | {"timestamp": since | {"$lt": end}}
+        try:
+            found = self._database[_collection(kind)].find(query, sort=[("timestamp", DESCENDING)], limit=limit)
+            documents = await found.to_list(limit)
+        except PyMongoError as error:
+            raise unavailable(error) from error
+        readable = []
+        for document in documents:
+            with contextlib.suppress(ValidationError):
+                readable.append((document["job_id"], _result(kind, document)))
+        return readable
 
     async def ping(self) -> None:
         """Returns if MongoDB answers."""

@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "conditions.md"
 
 
 def test_the_page_is_what_the_tables_say() -> None:
-    assert PAGE.read_text() == reference(), "run: python -m crypto_mcp.conditions > docs/conditions.md"
+    assert PAGE.read_text() == reference(), "run: crypto-mcp conditions --markdown > docs/conditions.md"
 
 
 def test_every_word_is_on_the_page() -> None:

@@ -19,15 +19,16 @@ from workers.worker import DeskWorker
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from crypto_mcp.catalogue import Catalogue
     from crypto_mcp.settings import Settings
 
 
 @asynccontextmanager
-async def front_end(settings: Settings) -> AsyncIterator[str]:
+async def front_end(settings: Settings, catalogue: Catalogue = CATALOGUE) -> AsyncIterator[str]:
     """The front end on a free port; its address."""
     listening = listen(settings.server.model_copy(update={"port": 0}))
     config = uvicorn.Config(
-        build_app(settings, CATALOGUE), lifespan="on", log_config=None, ws="none", proxy_headers=False
+        build_app(settings, catalogue), lifespan="on", log_config=None, ws="none", proxy_headers=False
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))
@@ -39,9 +40,9 @@ async def front_end(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def worker(settings: Settings) -> AsyncIterator[DeskWorker]:
+async def worker(settings: Settings, catalogue: Catalogue = CATALOGUE) -> AsyncIterator[DeskWorker]:
     """A worker on all lists that knows the kinds for tests."""
-    running = DeskWorker(settings, LISTS, CATALOGUE, Services(settings))
+    running = DeskWorker(settings, LISTS, catalogue, Services(settings))
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):  # arq takes them; here they are pytest's
         loop.remove_signal_handler(signum)

@@ -12,8 +12,6 @@ from crypto_mcp.models.answers import Contract
 from tests.server import running
 
 if TYPE_CHECKING:
-    import pytest
-
     from crypto_mcp.settings import Settings
 
 
@@ -42,11 +40,11 @@ async def area(_: object, params: Sides) -> Area:
     return Area(area=params.a * params.b)
 
 
-async def test_a_new_kind_is_a_tool_a_route_and_a_schema(stores: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "CATALOGUE", Catalogue((AREA,)))
+async def test_a_new_kind_is_a_tool_a_route_and_a_schema(stores: Settings) -> None:
+    catalogue = Catalogue((AREA,))
     async with (
-        running.worker(stores),
-        running.front_end(stores) as url,
+        running.worker(stores, catalogue),
+        running.front_end(stores, catalogue) as url,
         httpx2.AsyncClient(base_url=url, timeout=30) as http,
         Client(f"{url}/mcp", mode="2026-07-28") as client,
     ):

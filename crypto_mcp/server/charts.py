@@ -1,0 +1,82 @@
+"""Routes of charts: PNG, drawn by workers when asked for."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+
+from crypto_mcp.models.charts import ChartTheme
+from crypto_mcp.server.drawing import Charts
+from crypto_mcp.server.problems import described
+from crypto_mcp.server.rest import answer, front_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from crypto_mcp.catalogue import Catalogue
+
+Theme = Annotated[ChartTheme, Query(description="Background of the picture.")]
+Wait = Annotated[float, Query(ge=0, allow_inf_nan=False, description="Seconds to wait for the picture.")]
+_PNG: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"image/png": {}}, "description": "The picture, 1080 x 1350 pixels."},
+    202: {"description": "Not drawn yet: ask again."},
+}
+
+
+def chart_routes(catalogue: Catalogue) -> APIRouter:
+    """Pictures by symbol and by job."""
+    router, charts = APIRouter(tags=["charts"]), Charts(catalogue)
+
+    @router.get(
+        "/chart.png",
+        summary="The chart of a symbol",
+        response_class=Response,
+        responses={**_PNG, **described(500, 504)},
+    )
+    async def draw(
+        request: Request,
+        symbol: Annotated[str, Query(max_length=40, description="Trading pair in any usual spelling.")],
+        timeframe: Annotated[str, Query(max_length=4, description="Length of a bar.")] = "1h",
+        bars: Annotated[int, Query(description="Closed bars to analyse; the newest 120 are drawn.")] = 500,
+        theme: Theme = "dark",
+        first_bar: Annotated[
+            str | None, Query(max_length=40, description="Of a range: start of the oldest bar.")
+        ] = None,
+        last_bar: Annotated[
+            str | None, Query(max_length=40, description="Of a range: start of the newest bar.")
+        ] = None,
+        wait: Wait = 20,
+    ) -> Response:
+        """Of the newest closed bars, or of a range. Asked again before the next bar closes it comes from the cache."""
+        asked = {"symbol": symbol, "timeframe": timeframe, "bars": bars, "theme": theme}
+        asked |= {"first_bar": first_bar, "last_bar": last_bar}
+        return await _drawn(request, charts, asked, wait)
+
+    @router.get(
+        "/jobs/{job_id}/chart.png",
+        summary="The chart of a job's result",
+        response_class=Response,
+        responses={**_PNG, **described(404, 410, 500, 504)},
+    )
+    async def draw_result(request: Request, job_id: str, theme: Theme = "dark", wait: Wait = 20) -> Response:
+        """Of the very bars the job looked at, drawn when it is asked for. Waits for the job too."""
+        outcome = await front_of(request).answering.result(job_id, wait=wait)
+        if outcome.result is None:
+            return answer(request, outcome)
+        asked = charts.of_result(outcome.of_kind, outcome.result) | {"theme": theme}
+        return await _drawn(request, charts, asked, wait)
+
+    return router
+
+
+async def _drawn(request: Request, charts: Charts, params: Mapping[str, Any], wait: float) -> Response:
+    outcome = await charts.draw(front_of(request).answering, params, wait=wait, trace=request.state.request_id)
+    if outcome.result is None:
+        return answer(request, outcome)
+    drawn = orjson.loads(outcome.result)
+    name = f"{drawn['data']['symbol']}-{drawn['data']['timeframe']}.png"
+    headers = {"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "private, max-age=60"}
+    return Response(b64decode(drawn["png"]), 200, headers, "image/png")
