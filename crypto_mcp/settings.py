@@ -134,6 +134,16 @@ class MarketSettings(Group):
     binance_url: str = Field(
         "https://data-api.binance.vision", description="Binance spot REST, market data only, no key needed."
     )
+    binance_futures_url: str = Field(
+        "https://fapi.binance.com", description="Binance USD-M futures REST, market data only, no key needed."
+    )
+    allowance: float = Field(
+        0.96,
+        gt=0,
+        le=1,
+        description="Part of each provider's limit that all processes together use. Less if other programs ask "
+        "from the same address.",
+    )
     timeout: PositiveFloat = Field(5.0, description="Seconds for one request.")
     attempts: PositiveInt = Field(3, description="Tries of one request inside one job attempt.")
 

@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from crypto_mcp.market.binance import BinanceSpot
+    from crypto_mcp.market.binance_futures import BinanceFutures
     from crypto_mcp.market.binance_listing import Listing
     from crypto_mcp.market.binance_tickers import Tickers
     from crypto_mcp.market.candle_archive import CandleArchive
     from crypto_mcp.market.candle_reader import CandleReader
     from crypto_mcp.market.prices import Prices
+    from crypto_mcp.market.sharing import Sharing
     from crypto_mcp.settings import Settings
     from crypto_mcp.stores.mongo import MongoStore
 
@@ -31,7 +33,28 @@ class Services:
         """Candles and symbols."""
         from crypto_mcp.market.binance import BinanceSpot
 
-        return BinanceSpot(self.settings.market)
+        return BinanceSpot(self.settings.market, self.sharing)
+
+    @cached_property
+    def futures(self) -> BinanceFutures:
+        """Perpetuals: candles, funding, open interest, mark price."""
+        from crypto_mcp.market.binance_futures import BinanceFutures
+
+        return BinanceFutures(self.settings.market, self.sharing)
+
+    @cached_property
+    def sharing(self) -> Sharing:
+        """The count of what all workers ask of providers, and requests under way."""
+        from crypto_mcp.market.sharing import Sharing
+
+        return Sharing.through(self.limits, self.cache, self.settings.market)
+
+    @cached_property
+    def limits(self) -> Redis:
+        """Redis db 1: limits."""
+        from crypto_mcp.jobs.connection import connect
+
+        return connect(self.settings.redis.session_url, self.settings.redis)
 
     @property
     def rules(self) -> Listing:
@@ -81,9 +104,10 @@ class Services:
 
     async def close(self) -> None:
         """Closes what was opened."""
-        for name in ("candles", "market", "mongo"):
+        for name in ("candles", "market", "futures", "mongo"):
             if name in self.__dict__:
                 with contextlib.suppress(OSError):
                     await self.__dict__.pop(name).close()
-        if "cache" in self.__dict__:
-            await self.__dict__.pop("cache").aclose()
+        for name in ("cache", "limits"):
+            if name in self.__dict__:
+                await self.__dict__.pop(name).aclose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +50,12 @@ def as_candles(rows: Sequence[list[Any]], step: int) -> Candles:
 def closed(candles: Candles, now: float) -> Candles:
     """Those that had closed, and settled, at `now` (the exchange's time in seconds)."""
     return candles[: int(np.searchsorted(candles.close_time, (now - SETTLES_IN) * 1000, side="right"))]
+
+
+def holes(rows: Sequence[list[Any]], step: int) -> list[tuple[int, int]]:
+    """Where bars are missing between two rows: from the time the first should open to the time the next row does."""
+    times = [row[0] for row in rows]
+    return [(one + step, other) for one, other in pairwise(times) if other - one > step]
 
 
 def describe_gaps(candles: Candles) -> str | None:

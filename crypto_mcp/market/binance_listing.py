@@ -11,23 +11,26 @@ from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from crypto_mcp.errors import SourceUnavailable, UnknownSymbol
 from crypto_mcp.market.candles import bad_data
+from crypto_mcp.market.provider_http import Question
 from crypto_mcp.market.single_flight import SingleFlight
 from crypto_mcp.models.markets import SymbolRules
 
 if TYPE_CHECKING:
-    from crypto_mcp.market.binance_http import BinanceHttp
+    from crypto_mcp.market.provider_http import Params, ProviderHttp
 
-_GOOD_FOR = 3600.0
+_GOOD_FOR, _SHARED_FOR = 3600.0, 600.0
 _SUGGESTED = 3
 
 Amount = Annotated[Decimal, Field(ge=0)]
 
 
 class Listing:
-    """The exchange's list of symbols, read when first needed and kept for an hour (weight 20)."""
+    """The exchange's list of symbols, read when first needed and kept for an hour; with it come its limits."""
 
-    def __init__(self, http: BinanceHttp) -> None:
+    def __init__(self, http: ProviderHttp, path: str, weight: int) -> None:
         self._http = http
+        self._path = path
+        self._weight = weight
         self._symbols: dict[str, SymbolRules] = {}
         self._until = 0.0
         self._fetch = SingleFlight(self._fetched)
@@ -51,16 +54,28 @@ class Listing:
         return found
 
     async def _fetched(self) -> None:
-        reply = await self._http.get("/api/v3/exchangeInfo", {"showPermissionSets": "false"})
-        self._symbols = {rules.symbol: rules for rules in as_rules(reply.body)}
+        params: Params = {"showPermissionSets": "false"} if self._path.startswith("/api/") else {}
+        question = Question(self._path, _checked, params, weight=self._weight, keep=_SHARED_FOR, first=True)
+        info = (await self._http.ask(question)).body
+        self._symbols = {symbol.symbol: symbol.rules() for symbol in info.symbols}
         self._until = time.monotonic() + _GOOD_FOR
+        for limit in info.limits:
+            if (limit.kind, limit.unit, limit.count) == ("REQUEST_WEIGHT", "MINUTE", 1):
+                await self._http.learn_limit(self._http.provider.pools[0], limit.limit)
 
     async def unknown(self, written: str) -> UnknownSymbol:
-        """The error for a name that the exchange does not list, with the nearest names if the list can be read."""
+        """The error for a name the exchange does not know, with the nearest names if the list can be read."""
         try:
-            near = _nearest(written, [s for s in (await self.read()).values() if s.trades])
+            listed = await self.read()
         except SourceUnavailable:
-            near = []
+            listed = {}
+        if written in listed:  # our list is older than that
+            self._until = 0.0
+            return UnknownSymbol(
+                f"the exchange listed {written} within the hour and no longer answers for it: it was probably delisted",
+                hint="Choose a symbol that trades.",
+            )
+        near = _nearest(written, [s for s in listed.values() if s.trades])
         hint = f"Did you mean {' or '.join(near)}?" if near else "Give a pair the exchange lists, such as BTCUSDT."
         return UnknownSymbol(f"the exchange lists no symbol {written}", hint=hint)
 
@@ -111,14 +126,21 @@ class _Symbol(BaseModel):
         )
 
 
+class _Limit(BaseModel):
+    kind: str = Field(validation_alias="rateLimitType")
+    unit: str = Field(validation_alias="interval")
+    count: int = Field(validation_alias="intervalNum")
+    limit: Annotated[int, Field(gt=0)]
+
+
 class _ExchangeInfo(BaseModel):
     symbols: list[_Symbol] = Field(min_length=1)
+    limits: list[_Limit] = Field([], validation_alias="rateLimits")
 
 
-def as_rules(body: Any) -> list[SymbolRules]:
-    """The symbols of an `exchangeInfo` answer, spot or futures; `BadSourceData` if it is none."""
+def _checked(body: Any) -> _ExchangeInfo:
     try:
-        return [symbol.rules() for symbol in _ExchangeInfo.model_validate(body).symbols]
+        return _ExchangeInfo.model_validate(body)
     except ValidationError as error:
         raise bad_data(f"no list of symbols ({error.error_count()} faults)") from error
 

@@ -10,23 +10,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AliasChoices, BaseModel, Field, TypeAdapter, ValidationError
 
 from crypto_mcp.market.candles import bad_data
+from crypto_mcp.market.provider_http import Question
 from crypto_mcp.market.single_flight import SingleFlight
 from crypto_mcp.models.markets import Ticker24h
 
 if TYPE_CHECKING:
-    from crypto_mcp.market.binance_http import BinanceHttp
+    from crypto_mcp.market.binance_market import Routes
+    from crypto_mcp.market.provider_http import ProviderHttp
 
 GOOD_FOR = 10.0
-"""Seconds a reading of the market is kept; asked more often it would cost a tenth of the allowance."""
+"""Seconds a reading of the market may be old: half of them in Redis, half in the process that read it there."""
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Tickers:
-    """24 hours of all pairs (`ticker/24hr` as MINI, weight 80), kept for ten seconds; callers share one request."""
+    """24 hours of all pairs, kept for ten seconds; callers of all processes share one request."""
 
-    def __init__(self, http: BinanceHttp) -> None:
+    def __init__(self, http: ProviderHttp, path: str, routes: Routes) -> None:
         self._http = http
+        self._path = path
+        self._routes = routes
         self._tickers: list[Ticker24h] = []
         self._until = 0.0
         self._fetch = SingleFlight(self._fetched)
@@ -42,9 +46,12 @@ class Tickers:
         return self._tickers
 
     async def _fetched(self) -> None:
-        reply = await self._http.get("/api/v3/ticker/24hr", {"type": "MINI"})
-        self._tickers = as_tickers(reply.body, source="sandbox" if "x-sandbox" in reply.headers else "binance")
-        self._until = time.monotonic() + GOOD_FOR
+        question = Question(
+            self._path, _as_rows, self._routes.ticker_params, weight=self._routes.tickers, keep=GOOD_FOR / 2
+        )
+        reply = await self._http.ask(question)
+        self._tickers = _as_tickers(reply.body, source="sandbox" if reply.sandbox else self._routes.source)
+        self._until = time.monotonic() + GOOD_FOR / 2
 
 
 class _Row(BaseModel):
@@ -64,14 +71,18 @@ class _Row(BaseModel):
 _ROWS = TypeAdapter(list[_Row])
 
 
-def as_tickers(body: Any, *, source: str) -> list[Ticker24h]:
-    """Rows of an answer without those that never traded; `BadSourceData` if one cannot be."""
+def _as_rows(body: Any) -> list[_Row]:
     try:
         rows = _ROWS.validate_python(body)
     except ValidationError as error:
         raise bad_data(f"no list of tickers ({error.error_count()} faults)") from error
     if any(row.high < row.low for row in rows):
         raise bad_data("a ticker with its high below its low")
+    return rows
+
+
+def _as_tickers(rows: list[_Row], *, source: str) -> list[Ticker24h]:
+    """Rows of an answer without those that never traded."""
     return [
         Ticker24h(
             symbol=row.symbol,

@@ -89,3 +89,71 @@ class Ticker24h:
     def change_percent(self) -> float:
         """Of the last price against the one 24 hours before; 0 if that is not known."""
         return (float(self.last) / self.open - 1) * 100 if self.open > 0 else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class BookTicker:
+    """The best offers: prices in quote asset, quantities in base asset."""
+
+    symbol: str
+    bid: Decimal
+    bid_quantity: Decimal
+    ask: Decimal
+    ask_quantity: Decimal
+
+    @property
+    def spread_percent(self) -> float:
+        """Of the middle between the offers; 0 where there is none."""
+        middle = (self.bid + self.ask) / 2
+        return float((self.ask - self.bid) / middle * 100) if middle else 0.0
+
+
+Level = tuple[Decimal, Decimal]
+"""Price in quote asset, quantity in base asset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """The order book, best offers first. `update` is the exchange's number of that state."""
+
+    symbol: str
+    bids: list[Level]
+    asks: list[Level]
+    update: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarkPrice:
+    """A perpetual's price for liquidations, and its funding.
+
+    Attributes:
+        mark, index: price in quote asset, of the contract and of spot markets.
+        funding_rate: as a part (0.0001 is 0.01 %), for one interval; longs pay shorts if positive. None if it has none.
+        next_funding_at: when it is paid.
+        at: of the reading, UTC.
+    """
+
+    symbol: str
+    mark: Decimal
+    index: Decimal
+    funding_rate: float | None
+    next_funding_at: datetime | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FundingRate:
+    """Funding that was paid: `rate` as a part, at `at`."""
+
+    symbol: str
+    rate: float
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenInterest:
+    """Contracts held at a time: `quantity` in base asset."""
+
+    symbol: str
+    quantity: float
+    at: datetime

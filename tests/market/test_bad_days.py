@@ -7,10 +7,11 @@ import asyncio
 import pytest
 
 from crypto_mcp.errors import SourceUnavailable
+from crypto_mcp.market.allowance.asking import Priority, asking_as
 from crypto_mcp.market.binance import BinanceSpot
-from crypto_mcp.market.binance_http import SourceForbidden
 from crypto_mcp.market.binance_klines import as_candles, checked_rows
 from crypto_mcp.market.candles import BadSourceData
+from crypto_mcp.market.refusals import SourceForbidden
 from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.settings import MarketSettings
 from tests.market.binance_client import HOUR, KLINES, TIME, client_of
@@ -96,16 +97,16 @@ async def answered(source: BinanceSpot) -> None:
                 return
 
 
-async def test_a_storm_of_calls_over_the_limit_provokes_no_ban() -> None:
-    """What was on its way when the first refusal came is refused as well; nothing follows it."""
-    with running_sandbox(weight_limit=40) as sandbox:
+async def test_a_storm_of_calls_stays_within_the_limit_the_exchange_told() -> None:
+    """Those who find no room are told when the next minute begins; not one request is refused."""
+    with running_sandbox(weight_limit=60) as sandbox:
         async with client_of(sandbox) as source:
             calls = [source.candles("ETHUSDT", Timeframe.H1, 10) for _ in range(100)]
-            outcomes = await asyncio.gather(*calls, return_exceptions=True)
+            with asking_as(Priority.INTERACTIVE, patience=0.2):
+                outcomes = await asyncio.gather(*calls, return_exceptions=True)
         refused = sandbox.get("/sandbox/state").json()["refused"]
-    assert {type(outcome).__name__ for outcome in outcomes} == {"MarketCandles", "SourceUnavailable"}
-    assert 1 <= refused["429"] <= 8
-    assert "418" not in refused
+    assert {type(outcome).__name__ for outcome in outcomes} == {"MarketCandles", "SourceBusy"}
+    assert refused == {}
 
 
 async def test_a_real_ban_is_kept_to_its_end() -> None:
@@ -122,7 +123,7 @@ async def test_a_real_ban_is_kept_to_its_end() -> None:
 async def test_an_exchange_that_stays_away_is_asked_less_and_found_again(
     binance: BinanceSpot, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("crypto_mcp.market.binance_http._BREATHER", 1.0)
+    monkeypatch.setattr("crypto_mcp.market.breaker.FIRST_BREATHER", 1.0)
     sandbox.fault("status", status=502)
     asked = []
     for _ in range(8):
