@@ -17,6 +17,7 @@ from crypto_mcp.errors import UnknownKind
 from crypto_mcp.models.analysis import Analysis, AnalyzeParams, Provenance
 from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.models.charts import Chart, ChartParams
+from crypto_mcp.models.risk import RiskAssessment, RiskParams
 from crypto_mcp.models.timeframes import Timeframe
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
@@ -206,6 +207,22 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         scope="analysis:read",
         cost=2,
         tool=False,
+    ),
+    JobKind(
+        name="risk_assessment",
+        list="analysis:queue",
+        params=RiskParams,
+        result=RiskAssessment,
+        handler="workers.risk:risk_assessment",
+        title="Assess the risk of a trade",
+        summary=(
+            "Position size for an entry, a stop and an account, in the exchange's steps, with margin and liquidation, "
+            "VaR and expected shortfall, worst gap, Kelly and drawdown projection where an edge is known, and warnings."
+        ),
+        example={"symbol": "BTCUSDT", "entry": "60000", "stop": "58500", "account_size": "10000"},
+        timeout=15.0,
+        scope="risk:read",
+        owned=True,
     ),
 )
 
