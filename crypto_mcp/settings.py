@@ -71,6 +71,9 @@ class ServerSettings(Group):
     default_wait: NonNegativeFloat = Field(
         20.0, description="How long a call waits for its job before it answers with the running job, seconds."
     )
+    spool: Path = Field(
+        Path(".local/spool"), description="Where tool logs wait while PostgreSQL is away; at most 16 MB."
+    )
     memory_cache: ByteSize = Field(ByteSize(50_000_000), description="Bound of the in-process cache (L1), per process.")
     allowed_hosts: list[str] = Field(
         ["127.0.0.1:*", "localhost:*", "[::1]:*"],

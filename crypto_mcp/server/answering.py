@@ -8,7 +8,8 @@ Whoever stops waiting does not stop the job. Results stay JSON bytes on their wa
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import orjson
@@ -16,23 +17,25 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from crypto_mcp.access.identity import current
-from crypto_mcp.errors import Cancelled, Forbidden, InvalidRequest, StoreUnavailable, UnknownJob
+from crypto_mcp.errors import CryptoMcpError, Forbidden, InvalidRequest, StoreUnavailable, UnknownJob
 from crypto_mcp.jobs.envelope import new_id
 from crypto_mcp.jobs.records import unknown_job
-from crypto_mcp.models.answers import ErrorBody, JobState
+from crypto_mcp.models.answers import JobState
+from crypto_mcp.server.outcome import Outcome, standing
 from crypto_mcp.stores.cache import Outage
 from crypto_mcp.validation import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable
 
     from crypto_mcp.access.rates import RateLimits
     from crypto_mcp.catalogue import Catalogue, JobKind
     from crypto_mcp.jobs.client import JobClient
     from crypto_mcp.jobs.waiting import Watch, Watcher
-    from crypto_mcp.models.answers import JobRecord, Progress, Timings
+    from crypto_mcp.models.answers import JobRecord, Progress
+    from crypto_mcp.server.recording import Recorder
     from crypto_mcp.settings import ServerSettings
-    from crypto_mcp.stores.cache import Level, ResultCache
+    from crypto_mcp.stores.cache import ResultCache
 
 log = structlog.get_logger(__name__)
 
@@ -58,68 +61,6 @@ class StoredResults(Protocol):
 
     async def result_of_job(self, kind: JobKind[Any, Any], job_id: str) -> BaseModel | None:
         """The result a job wrote."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """An `Answer` with its result still as bytes."""
-
-    status: JobState
-    job_id: str | None = None
-    result: bytes | None = None
-    error: ErrorBody | None = None
-    cached_in: Level | None = None
-    progress: Progress | None = None
-    timings: Timings | None = None
-    kind: str | None = None
-    attempts: int | None = None
-    of_kind: str | None = None  # whose result it is, for whoever goes on with it; not on the wire
-
-    @property
-    def failed(self) -> bool:
-        """Whether the job ended without a result."""
-        return self.status.finished and self.status is not JobState.DONE
-
-    def to_json(self, next_steps: Iterable[Mapping[str, Any]] = ()) -> bytes:
-        """The envelope as `Answer` describes it, without what has no value."""
-        fields = {
-            "status": self.status,
-            "job_id": self.job_id,
-            "kind": self.kind,
-            "attempts": self.attempts,
-            "result": None if self.result is None else orjson.Fragment(self.result),
-            "cached": self.cached_in is not None,
-            "cached_in": self.cached_in,
-            "error": _present(self.error),
-            "progress": _present(self.progress),
-            "timings": _present(self.timings),
-            "next": list(next_steps) or None,
-        }
-        return orjson.dumps(
-            {name: value for name, value in fields.items() if value is not None}, option=orjson.OPT_UTC_Z
-        )
-
-
-def _present(part: BaseModel | None) -> dict[str, Any] | None:
-    return None if part is None else {name: value for name, value in part if value is not None and value != ""}
-
-
-def standing(record: JobRecord) -> Outcome:
-    """How a job stands, without its result."""
-    error = record.error
-    if record.state is JobState.CANCELLED and error is None:
-        error = ErrorBody(
-            code=Cancelled.code, message="the job was cancelled on request", hint="Submit it again if it is wanted."
-        )
-    return Outcome(
-        record.state,
-        record.job_id,
-        error=error,
-        progress=None if record.state.finished else record.progress,
-        timings=record.timings,
-        kind=record.kind,
-        attempts=record.attempts,
-    )
 
 
 def checked(kind: JobKind[Any, Any], arguments: Any) -> BaseModel:
@@ -159,6 +100,7 @@ class Answering:
         stored: StoredResults,
         settings: ServerSettings,
         rates: RateLimits,
+        recorder: Recorder,
     ) -> None:
         self._catalogue = catalogue
         self._jobs = jobs
@@ -166,6 +108,7 @@ class Answering:
         self._cache = cache
         self._stored = stored
         self._rates = rates
+        self._recorder = recorder
         self._stored_outage = Outage("MongoDB", pause=5.0)
         self._longest_wait = longest_wait(settings)
         self._waiting: set[Watch] = set()
@@ -186,7 +129,20 @@ class Answering:
         With an `idempotency_key` the caller wants that very job, so no cache is asked. `Forbidden` if the current
         client may not ask this, `TooManyRequests` if it asked too much.
         """
-        params = checked(kind, arguments)
+        params, began = None, time.perf_counter()
+        try:
+            params = checked(kind, arguments)
+            outcome = await self._answer(kind, params, wait, trace, idempotency_key, on_progress)
+        except CryptoMcpError as error:
+            self._recorder.refused(kind, params, error, began)
+            raise
+        self._recorder.answered(kind, params, outcome, began)
+        return outcome
+
+    async def _answer(
+        self, kind: JobKind[Any, Any], params: BaseModel, wait: float, trace: str, idempotency_key: str | None,
+        on_progress: OnProgress | None,
+    ) -> Outcome:  # fmt: skip
         identity = current()
         identity.require(kind.scope_of(params))
         if idempotency_key is None and (outcome := await self._known(kind, params, identity.client)) is not None:

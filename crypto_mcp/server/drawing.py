@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crypto_mcp.catalogue import Catalogue, JobKind
-    from crypto_mcp.server.answering import Answering, Outcome
+    from crypto_mcp.server.answering import Answering
+    from crypto_mcp.server.outcome import Outcome
 
 _DRAWING = "draw_chart"
 

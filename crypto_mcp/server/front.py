@@ -18,8 +18,11 @@ from crypto_mcp.jobs.dead import DeadLetters
 from crypto_mcp.jobs.waiting import Watcher
 from crypto_mcp.server.answering import Answering
 from crypto_mcp.server.health import Check, Health
+from crypto_mcp.server.recording import Recorder
 from crypto_mcp.stores.cache import MemoryCache, ResultCache
+from crypto_mcp.stores.executions import Executions
 from crypto_mcp.stores.mongo import MongoStore
+from crypto_mcp.stores.tool_log import ToolLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -43,6 +46,7 @@ class Front:
     health: Health
     rates: RateLimits
     keyring: Keyring | None
+    executions: Executions | None
 
 
 @asynccontextmanager
@@ -63,25 +67,30 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
             Check("mongodb", mongo.ping),
             Check("market", _market(http, settings.market.binance_url), good_for=_MARKET_CHECKED_EVERY),
         ]
-        keyring = None
+        keyring = tool_log = executions = None
         if "postgres" in settings.model_fields_set:
             from crypto_mcp.stores.postgres import PostgresStore
 
             postgres = PostgresStore(settings.postgres)
             stack.push_async_callback(postgres.close)
             checks.append(Check("postgresql", postgres.ping))
-            keyring = _keyring(postgres, settings.access)
+            keyring, executions = _keyring(postgres, settings.access), Executions(postgres)
+            tool_log = await stack.enter_async_context(ToolLog(postgres, settings.server.spool))
         rates = RateLimits(sessions, settings.access)
         jobs = JobClient(queue, settings.queue)
         memory = MemoryCache(settings.server.memory_cache)
+        answering = Answering(
+            catalogue, jobs, watcher, ResultCache(cache, memory), mongo, settings.server, rates, Recorder(tool_log)
+        )
         yield Front(
-            answering=Answering(catalogue, jobs, watcher, ResultCache(cache, memory), mongo, settings.server, rates),
+            answering=answering,
             jobs=jobs,
             dead=DeadLetters(queue, settings.queue),
             stored=mongo,
             health=Health(checks),
             rates=rates,
             keyring=keyring,
+            executions=executions,
         )
 
 

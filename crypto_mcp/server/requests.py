@@ -17,6 +17,8 @@ from crypto_mcp.errors import CryptoMcpError, InvalidRequest, TimedOut
 from crypto_mcp.server.problems import body_of, problem, surprise
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,7 +26,11 @@ log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 1_048_576
 
+EXECUTION_HEADER = "X-Workflow-Execution"
+"""Names the workflow's execution that asks."""
+
 _ID = re.compile(rb"[A-Za-z0-9_.-]{1,64}")
+_EXECUTION = re.compile(rb"[A-Za-z0-9_.:-]{1,128}")
 
 
 class BodyTooLarge(InvalidRequest):
@@ -68,7 +74,7 @@ class RequestBounds:
         scope.setdefault("state", {})["request_id"] = request_id
         exchange = _Exchange(scope, receive, send, request_id)
         began = time.perf_counter()
-        with bound_contextvars(request_id=request_id):
+        with bound_contextvars(request_id=request_id, **_execution(headers)):
             await self._serve(exchange, headers.get(b"content-length", b""))
             say = log.debug if scope["path"] == "/health" else log.info  # probes come every few seconds
             say(
@@ -131,6 +137,11 @@ class _Exchange:
 
 def _request_id(given: bytes | None) -> str:
     return given.decode() if given is not None and _ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def _execution(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    given = headers.get(EXECUTION_HEADER.lower().encode())
+    return {"execution_id": given.decode()} if given is not None and _EXECUTION.fullmatch(given) else {}
 
 
 async def read_json(request: Request) -> Any:

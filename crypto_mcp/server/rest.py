@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from crypto_mcp.catalogue import JobKind
-    from crypto_mcp.server.answering import Outcome
     from crypto_mcp.server.front import Front
+    from crypto_mcp.server.outcome import Outcome
 
 _COME_BACK = {"Retry-After": "1"}
 

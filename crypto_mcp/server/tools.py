@@ -27,8 +27,9 @@ import crypto_mcp
 from crypto_mcp.access.identity import current
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.models.answers import Contract, JobState
-from crypto_mcp.server.answering import Outcome, longest_wait, standing
+from crypto_mcp.server.answering import longest_wait
 from crypto_mcp.server.drawing import Charts, png_of, wants_chart
+from crypto_mcp.server.outcome import Outcome, standing
 from crypto_mcp.server.problems import body_of, surprise
 from crypto_mcp.server.schemas import answer_outline, input_schema, lean_schema, tool_input, wait_schema
 from crypto_mcp.validation import explain
