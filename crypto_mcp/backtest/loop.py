@@ -398,8 +398,47 @@ def _equity(positions: Any, account: Any, prices: Any, t: int) -> float:
     return float(total)
 
 
+@_inlined
+def _idle(market: Any, signals: Any, account: Any, equity: Any, t: int) -> int:
+    """Passes over bars on which one symbol, flat, opens nothing; the first bar on which it may."""
+    while t < len(equity) and (t == 0 or not signals[0, t - 1] & _ENTRIES):
+        equity[t] = account.wallet
+        t += 1
+    return t
+
+
+@_inlined
+def _coast(p: Any, market: Any, signals: Any, rules: Any, account: Any, equity: Any, t: int) -> int:
+    """Passes over bars on which the position of one symbol is only marked; the first bar on which more may happen.
+
+    What it leaves out is what it looks for: orders due, signals, funding, the last bar. For rules without stops that
+    move and without time stop.
+    """
+    long, wallet, units = p.side > 0, account.wallet, p.side * p.quantity
+    ends = (_LONG_EXIT | _SHORT_ENTRY) if long else (_SHORT_EXIT | _LONG_ENTRY)
+    low_end = p.stop if long else p.goal
+    high_end = p.goal if long else p.stop
+    lowest, highest, begin = np.inf, -np.inf, t
+    while t < len(equity) - 1:
+        low, high = market.low[0, t], market.high[0, t]
+        if low <= low_end or high >= high_end or signals[0, t] & ends:
+            break
+        if (low if long else -high) <= (p.liquidation if long else -p.liquidation):
+            break
+        if rules.has_funding > 0 and market.funding[0, t] != 0:
+            break
+        lowest, highest = min(lowest, low), max(highest, high)
+        equity[t] = wallet + units * (market.close[0, t] - p.entry)
+        t += 1
+    if t > begin:
+        _seen(p, lowest)
+        _seen(p, highest)
+        account.bars_in += t - begin
+    return t
+
+
 @_compiled
-def run_bars(  # noqa: C901, PLR0912 - one pass in the order above; calls with all these arrays would cost more than it
+def run_bars(  # noqa: C901, PLR0912, PLR0915 - one pass in the order above: calls with these arrays cost more than it
     market: Any, signals: Any, rule: Any, targets: Any, instruments: Any, equity: Any, book: Any, accounts: Any
 ) -> None:
     """Plays `signals` (int8 bits of `Signal`, shape (symbols, bars)) on `market` under `rule[0]`.
@@ -414,7 +453,17 @@ def run_bars(  # noqa: C901, PLR0912 - one pass in the order above; calls with a
     for s in range(symbols):
         positions[s].last_exit = -1
     account.wallet = rules.capital
-    for t in range(bars):
+    alone = symbols == 1
+    steady = alone and not (rules.trail_percent > 0 or rules.trail_atr > 0 or rules.even_unit > 0 or rules.max_bars > 0)
+    t = -1
+    while t < bars - 1:
+        t += 1
+        if alone and account.open == 0:
+            t = _idle(market, signals, account, equity, t)
+        elif steady and positions[0].exit == 0:
+            t = _coast(positions[0], market, signals, rules, account, equity, t)
+        if t == bars:
+            break
         if account.open > 0:
             for s in range(symbols):
                 p, bar = positions[s], loaded[s]

@@ -24,11 +24,11 @@ ATR_LENGTH, VOLATILITY_LENGTH = 14, 30
 _HOUR, _FUNDING = 3_600_000, 8 * 3_600_000
 _YEAR = 365 * 24 * _HOUR
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_BITS = {
-    "entry": Signal.LONG_ENTRY,
-    "exit": Signal.LONG_EXIT,
-    "short_entry": Signal.SHORT_ENTRY,
-    "short_exit": Signal.SHORT_EXIT,
+BITS = {
+    "entry": np.int8(Signal.LONG_ENTRY),
+    "exit": np.int8(Signal.LONG_EXIT),
+    "short_entry": np.int8(Signal.SHORT_ENTRY),
+    "short_exit": np.int8(Signal.SHORT_EXIT),
 }
 
 
@@ -100,7 +100,7 @@ def signals_of(strategy: Strategy, candles: Candles) -> Signals:
     """What the strategy's conditions say at each close, as bits."""
     signals = np.zeros(len(candles), np.int8)
     for name, text in strategy.conditions.items():
-        signals |= evaluate(parse(text), candles).astype(np.int8) * np.int8(_BITS[name])
+        signals |= evaluate(parse(text), candles).view(np.int8) * BITS[name]
     return signals
 
 
