@@ -186,7 +186,7 @@ async def test_openapi_is_whole_and_its_examples_fit_their_schemas(http: httpx2.
             assert operation["summary"]
             for status, response in operation["responses"].items():
                 assert status < "400" or list(response["content"]) == ["application/problem+json"]
-            if "requestBody" in operation:
+            if "submit" in operation.get("tags", ()):
                 submitted += 1
                 body = operation["requestBody"]["content"]["application/json"]
                 Draft202012Validator.check_schema(body["schema"])
