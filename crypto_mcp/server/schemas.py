@@ -9,8 +9,12 @@ if TYPE_CHECKING:
 
     from crypto_mcp.catalogue import JobKind
 
-_OUTPUT_DEPTH = 1
-"""Levels of a result that a tool's output schema shows. Clients put it before the model, so every word costs."""
+_NOT_LISTED = frozenset(
+    {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems"}
+    | {"pattern", "examples", "format", "uniqueItems", "multipleOf"}
+)
+"""Bounds that a tool's schema leaves to the check of a call, whose error names them. Clients put the list of tools
+before every conversation, so every word costs; `GET /v1/kinds` has the whole contract."""
 
 
 def input_schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -19,15 +23,9 @@ def input_schema(model: type[BaseModel]) -> dict[str, Any]:
     return _resolved(schema, schema.get("$defs", {}))  # type: ignore[no-any-return]
 
 
-def lean_schema(model: type[BaseModel]) -> dict[str, Any]:
-    """The outline of a result: names and types of its fields, no words."""
-    schema = model.model_json_schema(mode="serialization")
-    return _outline(_resolved(schema, schema.get("$defs", {})), _OUTPUT_DEPTH)
-
-
 def tool_input(kind: JobKind[Any, Any], default_wait: float) -> dict[str, Any]:
     """Parameters of a kind's tool: the kind's own and `wait`."""
-    schema = input_schema(kind.params)
+    schema = _lean(input_schema(kind.params))
     schema.pop("description", None)
     if "wait" in schema.setdefault("properties", {}):
         raise ValueError(f"{kind.name} has a parameter `wait` of its own")
@@ -40,14 +38,14 @@ def wait_schema(default: float) -> dict[str, Any]:
     return {"type": "number", "minimum": 0, "default": default, "description": "Seconds to wait for the result."}
 
 
-def answer_outline(result: dict[str, Any] | None = None) -> dict[str, Any]:
+def answer_outline() -> dict[str, Any]:
     """The envelope of an answer, as lean as a client that checks it allows."""
     return {
         "type": "object",
         "properties": {
             "status": {"type": "string"},
             "job_id": {"type": "string"},
-            "result": result or {"type": "object"},
+            "result": {"type": "object"},
             "error": {"type": "object"},
             "next": {"type": "array"},
         },
@@ -72,8 +70,21 @@ def _resolved(node: Any, definitions: dict[str, Any]) -> Any:
     return resolved
 
 
-def _outline(node: dict[str, Any], depth: int) -> dict[str, Any]:
-    kept: dict[str, Any] = {"type": node["type"]} if "type" in node else {}
-    if depth > 0 and "properties" in node:
-        kept["properties"] = {name: _outline(part, depth - 1) for name, part in node["properties"].items()}
-    return kept
+def _lean(node: Any) -> Any:
+    """A schema without bounds, and without saying of what may be left out that it may be null."""
+    if isinstance(node, list):
+        return [_lean(part) for part in node]
+    if not isinstance(node, dict):
+        return node
+    choices = [choice for choice in node.get("anyOf", ()) if choice != {"type": "null"}]
+    if len(choices) == 1:
+        node = {**choices[0], **{name: value for name, value in node.items() if name != "anyOf"}}
+    lean = {}
+    for name, value in node.items():
+        if name == "properties":
+            lean[name] = {field: _lean(schema) for field, schema in value.items()}
+        elif name == "type" and "enum" in node:
+            continue
+        elif name not in _NOT_LISTED and not (name == "default" and value in (None, [], {}, "")):
+            lean[name] = _lean(value)
+    return lean

@@ -31,7 +31,7 @@ from crypto_mcp.server.answering import longest_wait
 from crypto_mcp.server.drawing import Charts, png_of, wants_chart
 from crypto_mcp.server.outcome import Outcome, standing
 from crypto_mcp.server.problems import body_of, surprise
-from crypto_mcp.server.schemas import answer_outline, input_schema, lean_schema, tool_input, wait_schema
+from crypto_mcp.server.schemas import answer_outline, input_schema, tool_input, wait_schema
 from crypto_mcp.validation import explain
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ class Tools:
             title=kind.title,
             description=kind.summary + example,
             input_schema=tool_input(kind, self._default_wait),
-            output_schema=answer_outline(lean_schema(kind.result)),
+            output_schema=answer_outline(),
             annotations=ToolAnnotations(
                 read_only_hint=kind.read_only, idempotent_hint=kind.read_only, open_world_hint=True
             ),
