@@ -25,7 +25,7 @@ def input_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 def tool_input(kind: JobKind[Any, Any], default_wait: float) -> dict[str, Any]:
     """Parameters of a kind's tool: the kind's own and `wait`."""
-    schema = _lean(input_schema(kind.params))
+    schema: dict[str, Any] = _lean(input_schema(kind.params))
     schema.pop("description", None)
     if "wait" in schema.setdefault("properties", {}):
         raise ValueError(f"{kind.name} has a parameter `wait` of its own")
