@@ -147,6 +147,16 @@ class MarketSettings(Group):
         description="Part of each provider's limit that all processes together use. Less if other programs ask "
         "from the same address.",
     )
+    binance_stream_url: str = Field(
+        "wss://data-stream.binance.vision", description="Binance spot WebSocket streams, market data only."
+    )
+    stream_life: PositiveFloat = Field(
+        82_800.0,
+        description="Seconds after which a stream's connection is changed for a new one; the exchange cuts at 24 h.",
+    )
+    stream_stale_after: PositiveFloat = Field(
+        10.0, description="A stream that says nothing for so long is taken for dead, seconds."
+    )
     timeout: PositiveFloat = Field(5.0, description="Seconds for one request.")
     attempts: PositiveInt = Field(3, description="Tries of one request inside one job attempt.")
 

@@ -23,7 +23,7 @@ class Leadership:
         self.token: int | None = None
         self._scripts = scripts
         self._ttl = ttl
-        self._key = keys.leader(name)
+        self.key = keys.leader(name)
         self._me = secrets.token_hex(8)
         self._until = 0.0
 
@@ -32,10 +32,15 @@ class Leadership:
         """Whether this scheduler leads, by its own clock: False as soon as the lock may have run out."""
         return self.token is not None and time.monotonic() < self._until
 
+    @property
+    def proof(self) -> str:
+        """What the lock holds while this scheduler leads: a script that finds anything else there must not write."""
+        return f"{self._me} {self.token or 0}"
+
     async def claim(self) -> bool:
         """Takes or renews the lock; whether this scheduler leads. Raises `StoreUnavailable`."""
         asked = time.monotonic()
-        token = await self._scripts.run("lead", (self._key, f"{self._key}:token"), (self._me, int(self._ttl * 1000)))
+        token = await self._scripts.run("lead", (self.key, f"{self.key}:token"), (self._me, int(self._ttl * 1000)))
         self.token = int(token) or None
         self._until = asked + self._ttl
         return self.leading
@@ -44,4 +49,4 @@ class Leadership:
         """Frees the lock at once, if it is ours."""
         if self.token is not None:
             self.token = None
-            await self._scripts.run("resign", (self._key,), (self._me,))
+            await self._scripts.run("resign", (self.key,), (self._me,))

@@ -14,6 +14,7 @@ from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.jobs.connection import connect
 from crypto_mcp.jobs.leases import return_orphans
 from crypto_mcp.jobs.scripting import Scripts
+from scheduler.feed.role import FeedRole
 from scheduler.leader import Leadership
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ async def _serve(settings: Settings) -> None:
     redis = connect(settings.redis.queue_url, settings.redis)
     scripts = Scripts(redis)
     leadership = Leadership(scripts)
+    feed = asyncio.create_task(FeedRole(settings).run(stop))
     was_leading = False
     while not stop.is_set():
         try:
@@ -49,6 +51,7 @@ async def _serve(settings: Settings) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settings.queue.look_every):
                 await stop.wait()
+    await feed
     with contextlib.suppress(StoreUnavailable):
         await leadership.resign()
     await redis.aclose()

@@ -128,6 +128,7 @@ class Stack:
         }
         if not self.live:
             found["MARKET__BINANCE_URL"] = self._sandbox_url()
+            found["MARKET__BINANCE_STREAM_URL"] = self._sandbox_url().replace("http://", "ws://", 1)
             found["SANDBOX__OPENED"] = self._sandbox_opened()
         return {f"CRYPTO_MCP_{name}": value for name, value in found.items()}
 

@@ -46,6 +46,11 @@ class ExchangeClock:
         """Seconds this machine's clock is behind the exchange's; None before it was measured."""
         return None if self._measured_at is None else self._ahead - self._wall_over_monotonic
 
+    def heed(self, heard: float) -> None:
+        """The exchange said at what time (seconds since the epoch) it spoke; if that is yet to come, we are wrong."""
+        if heard > time.monotonic() + self._ahead + _JUMP:
+            self._measured_at = None
+
     def _trusted(self) -> bool:
         if self._measured_at is None or time.monotonic() - self._measured_at > _TRUSTED_FOR:
             return False

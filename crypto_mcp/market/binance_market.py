@@ -130,6 +130,10 @@ class BinanceMarket:
         """See `CandleSource`."""
         return await self._clock.now()
 
+    def heed(self, heard: float) -> None:
+        """The exchange was heard to say that it is so late (seconds since the epoch)."""
+        self._clock.heed(heard)
+
     async def symbols(self) -> list[str]:
         """See `CandleSource`."""
         return [name for name, rules in (await self.listing.read()).items() if rules.trades]

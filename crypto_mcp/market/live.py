@@ -8,25 +8,34 @@ Database 0 (market data, at most 60 seconds old, may be evicted):
 Database 2 (never evicted):
 
     feed:watch                hash     who wants which symbol watched, see `watching`
-    feed:bars                 stream   every closed bar, once, in the order in which bars became known
+    feed:bars                 stream   every closed bar once, each series in the order of time: `ClosedBar`s
     feed:published            hash     {symbol}:{timeframe} -> open time of the newest bar in the stream
+    feed:archived             string   id of the newest entry of the stream that is in the archive
 
-Channels (Redis has one space of them for all databases): `feed:prices` tells who changed, `feed:wanted` wakes the feed
-when the watch set changed.
+Channels of that instance: `feed:prices` carries `PriceMove`s, `feed:wanted` wakes the feed when the watch set changed.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import orjson
+
+from crypto_mcp.models.candles import Candles
+from crypto_mcp.models.timeframes import Timeframe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 LIVE_TTL = 60
 """Seconds that a price or a bar is kept after it was told."""
 
-WATCH, BARS, PUBLISHED = "feed:watch", "feed:bars", "feed:published"
+WATCH, BARS, PUBLISHED, ARCHIVED = "feed:watch", "feed:bars", "feed:published", "feed:archived"
 PRICES_CHANNEL, WANTED_CHANNEL = "feed:prices", "feed:wanted"
 
 
@@ -57,3 +66,76 @@ class LastPrice:
         """From Redis."""
         price, at, source = orjson.loads(value)
         return cls(Decimal(price), datetime.fromtimestamp(at / 1000, UTC), source)
+
+
+class ClosedBar(NamedTuple):
+    """One closed bar: open time in ms since the epoch, prices in quote asset, volume in base asset, who said so."""
+
+    symbol: str
+    timeframe: Timeframe
+    open_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    source: str
+
+    @property
+    def possible(self) -> bool:
+        """Whether its figures can be those of a bar."""
+        body = (self.open, self.close)
+        return 0 < self.low <= min(body) and max(body) <= self.high < math.inf and 0 <= self.volume < math.inf
+
+    @property
+    def series(self) -> str:
+        """Whose bar it is, as the feed's hashes name it."""
+        return f"{self.symbol}:{self.timeframe}"
+
+    def encoded(self) -> bytes:
+        """As it stands in Redis."""
+        return orjson.dumps(list(self))
+
+    @classmethod
+    def decoded(cls, value: bytes) -> ClosedBar:
+        """From Redis."""
+        symbol, timeframe, *rest = orjson.loads(value)
+        return cls._make((symbol, Timeframe(timeframe), *rest))
+
+    @classmethod
+    def each_of(cls, symbol: str, timeframe: Timeframe, candles: Candles, source: str) -> list[ClosedBar]:
+        """Columns as single bars."""
+        columns = (candles.open_time, candles.open, candles.high, candles.low, candles.close, candles.volume)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [cls._make((symbol, timeframe, *row, source)) for row in rows]
+
+
+def as_candles(bars: Sequence[ClosedBar]) -> Candles:
+    """Bars of one series, in the order of time and without repetitions, as columns."""
+    open_, high, low, close, volume = np.array([bar[3:8] for bar in bars], dtype=np.float64).T.copy()
+    times = np.array([bar.open_time for bar in bars], dtype=np.int64)
+    return Candles(times, open_, high, low, close, volume, bars[0].timeframe.milliseconds)
+
+
+class PriceMove(NamedTuple):
+    """Where a price went since it was last told: the last price, when (ms since the epoch), and the extremes between.
+
+    `low` and `high` are of what was seen: a spike that came and went between two events of the exchange is in them as
+    soon as the bar in progress shows it.
+    """
+
+    symbol: str
+    price: float
+    at: int
+    low: float
+    high: float
+
+
+def encoded_moves(moves: Iterable[PriceMove]) -> bytes:
+    """One message of the channel."""
+    return orjson.dumps([list(move) for move in moves])
+
+
+def decoded_moves(message: bytes) -> list[PriceMove]:
+    """From the channel."""
+    return [PriceMove(*move) for move in orjson.loads(message)]

@@ -84,7 +84,7 @@ async def test_the_process_leads_and_hands_over_on_sigterm(settings: Settings, s
         sys.executable, "-c", program, url, cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while b"leads" not in await process.stdout.readline():
             pass
         standby = Leadership(scripts)
