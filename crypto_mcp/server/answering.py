@@ -28,12 +28,11 @@ from crypto_mcp.validation import explain
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from crypto_mcp.access.rates import RateLimits
     from crypto_mcp.catalogue import Catalogue, JobKind
     from crypto_mcp.jobs.client import JobClient
     from crypto_mcp.jobs.waiting import Watch, Watcher
     from crypto_mcp.models.answers import JobRecord, Progress
-    from crypto_mcp.server.recording import Recorder
+    from crypto_mcp.server.callers import Callers
     from crypto_mcp.settings import ServerSettings
     from crypto_mcp.stores.cache import ResultCache
 
@@ -99,16 +98,15 @@ class Answering:
         cache: ResultCache,
         stored: StoredResults,
         settings: ServerSettings,
-        rates: RateLimits,
-        recorder: Recorder,
+        callers: Callers,
     ) -> None:
         self._catalogue = catalogue
         self._jobs = jobs
         self._watcher = watcher
         self._cache = cache
         self._stored = stored
-        self._rates = rates
-        self._recorder = recorder
+        self._callers = callers
+        self._noting: set[asyncio.Task[None]] = set()
         self._stored_outage = Outage("MongoDB", pause=5.0)
         self._longest_wait = longest_wait(settings)
         self._waiting: set[Watch] = set()
@@ -131,12 +129,13 @@ class Answering:
         """
         params, began = None, time.perf_counter()
         try:
-            params = checked(kind, arguments)
+            params = checked(kind, await self._callers.sessions.completed(current().client, kind, arguments))
             outcome = await self._answer(kind, params, wait, trace, idempotency_key, on_progress)
         except CryptoMcpError as error:
-            self._recorder.refused(kind, params, error, began)
+            self._callers.recorder.refused(kind, params, error, began)
             raise
-        self._recorder.answered(kind, params, outcome, began)
+        self._callers.recorder.answered(kind, params, outcome, began)
+        self._remember(kind, params, outcome)
         return outcome
 
     async def _answer(
@@ -148,7 +147,7 @@ class Answering:
         if idempotency_key is None and (outcome := await self._known(kind, params, identity.client)) is not None:
             return outcome
         if kind.cost > 1:
-            await self._rates.charge(identity, None, kind.cost - 1)
+            await self._callers.rates.charge(identity, None, kind.cost - 1)
         job_id = new_id()
         async with self._watcher.watching(job_id) as watch:
             submitted = await self._jobs.submit(
@@ -199,6 +198,15 @@ class Answering:
         if not current().sees(record.client):
             raise Forbidden("another client asked for this job first", hint="It ends by itself; stop waiting for it.")
         return await self._jobs.cancel(job_id)
+
+    def _remember(self, kind: JobKind[Any, Any], params: BaseModel, outcome: Outcome) -> None:
+        """Notes the call in the client's session, and lets nobody wait for that. A change is not to be repeated."""
+        if kind.tool and kind.shareable(params):
+            task = asyncio.create_task(
+                self._callers.sessions.note(current().client, kind, params, outcome.job_id), name="session"
+            )
+            self._noting.add(task)
+            task.add_done_callback(self._noting.discard)
 
     async def _known(self, kind: JobKind[Any, Any], params: BaseModel, client: str) -> Outcome | None:
         """A cached answer, or a stored one that is fresh; the caches above where it was found get it too."""

@@ -25,6 +25,7 @@ from crypto_mcp.server.gate import Gate
 from crypto_mcp.server.problems import Problem, described
 from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds
 from crypto_mcp.server.rest import catalogue_routes, front_of, job_routes
+from crypto_mcp.server.session_routes import session_routes
 from crypto_mcp.server.tools import mcp_server
 from crypto_mcp.server.workflows import workflow_routes
 
@@ -95,7 +96,7 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE) -> FastAPI:
     for path in ("/mcp", "/mcp/"):
         app.router.routes.append(Route(path, endpoint=mcp, methods=["POST"], include_in_schema=False))
     of_catalogue = (catalogue_routes(catalogue), chart_routes(catalogue), analysis_routes(catalogue))
-    for routes in (*of_catalogue, job_routes, dead_routes, workflow_routes):
+    for routes in (*of_catalogue, job_routes, dead_routes, workflow_routes, session_routes):
         app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
     app.add_api_route("/", _page(catalogue), include_in_schema=False, response_class=HTMLResponse)

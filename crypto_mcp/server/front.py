@@ -11,12 +11,14 @@ import httpx2
 from crypto_mcp.access.directory import Directory
 from crypto_mcp.access.keyring import Keyring
 from crypto_mcp.access.rates import RateLimits
+from crypto_mcp.access.sessions import Sessions
 from crypto_mcp.errors import SourceUnavailable
 from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect
 from crypto_mcp.jobs.dead import DeadLetters
 from crypto_mcp.jobs.waiting import Watcher
 from crypto_mcp.server.answering import Answering
+from crypto_mcp.server.callers import Callers
 from crypto_mcp.server.health import Check, Health
 from crypto_mcp.server.recording import Recorder
 from crypto_mcp.stores.cache import MemoryCache, ResultCache
@@ -44,7 +46,7 @@ class Front:
     dead: DeadLetters
     stored: MongoStore
     health: Health
-    rates: RateLimits
+    callers: Callers
     keyring: Keyring | None
     executions: Executions | None
 
@@ -76,19 +78,17 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
             checks.append(Check("postgresql", postgres.ping))
             keyring, executions = _keyring(postgres, settings.access), Executions(postgres)
             tool_log = await stack.enter_async_context(ToolLog(postgres, settings.server.spool))
-        rates = RateLimits(sessions, settings.access)
+        callers = Callers(RateLimits(sessions, settings.access), Sessions(sessions, catalogue), Recorder(tool_log))
         jobs = JobClient(queue, settings.queue)
         memory = MemoryCache(settings.server.memory_cache)
-        answering = Answering(
-            catalogue, jobs, watcher, ResultCache(cache, memory), mongo, settings.server, rates, Recorder(tool_log)
-        )
+        answering = Answering(catalogue, jobs, watcher, ResultCache(cache, memory), mongo, settings.server, callers)
         yield Front(
             answering=answering,
             jobs=jobs,
             dead=DeadLetters(queue, settings.queue),
             stored=mongo,
             health=Health(checks),
-            rates=rates,
+            callers=callers,
             keyring=keyring,
             executions=executions,
         )

@@ -53,7 +53,7 @@ class Gate:
         if not identity.local:
             # Over MCP the client's own limit is told by the tool, where a model can read when to come back.
             charged = None if scope["path"].startswith("/mcp") else identity
-            allowance = await front.rates.charge(charged, str(address) if address else None)
+            allowance = await front.callers.rates.charge(charged, str(address) if address else None)
         with acting_as(identity):
             await self._app(scope, receive, _stamped(send, identity, allowance))
 

@@ -74,6 +74,7 @@ class Tools:
             "job_status": self._job_status,
             "job_result": self._job_result,
             "job_cancel": self._job_cancel,
+            "again": self._again,
         }
         self._calls |= {kind.name: partial(self._call_kind, kind) for kind in catalogue.tools()}
 
@@ -94,7 +95,7 @@ class Tools:
         request_id = get_contextvars().get("request_id") or secrets.token_hex(8)  # stdio has none of its own
         with bound_contextvars(request_id=request_id):
             try:
-                await ctx.lifespan_context.rates.charge(current(), None)
+                await ctx.lifespan_context.callers.rates.charge(current(), None)
                 return await call(ctx, dict(params.arguments or {}))
             except CryptoMcpError as error:
                 return _refusal(error)
@@ -127,6 +128,13 @@ class Tools:
             return ImageContent(type="image", data=png, mime_type="image/png")
         reason = outcome.error.message if outcome.error else "it is still being drawn; call again"
         return TextContent(type="text", text=f"No chart: {reason}")
+
+    async def _again(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
+        wait, changes = arguments.pop("wait", None), arguments.pop("changes", {})
+        if arguments or not isinstance(changes, dict):
+            raise InvalidRequest("again takes `changes`, an object, and `wait`", hint='{"changes": {"symbol": "ETH"}}')
+        kind, repeated = await ctx.lifespan_context.callers.sessions.repeated(current().client, changes)
+        return await self._call_kind(kind, ctx, repeated | ({} if wait is None else {"wait": wait}))
 
     async def _job_status(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
         record = await ctx.lifespan_context.answering.status(_job_id(arguments))
@@ -201,6 +209,17 @@ class Tools:
                 annotations=ToolAnnotations(
                     read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False
                 ),
+            ),
+            Tool(
+                name="again",
+                title="Repeat the last call",
+                description='Repeats your last call with some parameters changed, such as {"symbol": "ETH"}.',
+                input_schema={
+                    "type": "object",
+                    "properties": {"changes": {"type": "object"}, "wait": wait_schema(self._default_wait)},
+                },
+                output_schema=answer_outline(),
+                annotations=ToolAnnotations(read_only_hint=True, open_world_hint=True),
             ),
         ]
 
