@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from redis.asyncio import Redis
+from redis.asyncio import Connection, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.jobs.scripting import unavailable
@@ -28,10 +30,47 @@ class EvictingRedis(InvalidRequest):
     code = "evicting_redis"
 
 
+class _Cancellable:
+    """Sends without `asyncio.wait_for`.
+
+    On Python 3.11 that loses a cancellation which comes just as the bytes are sent (cpython issue 86296): a worker told
+    to stop then went on for ever. It also takes a task for each command.
+    """
+
+    socket_timeout: float | None
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
+        within, self.socket_timeout = self.socket_timeout, None  # without one of its own redis-py sends in place
+        try:
+            async with asyncio.timeout(within):
+                await super().send_packed_command(command, check_health)  # type: ignore[misc]
+        except TimeoutError:
+            raise RedisTimeout("Timeout writing to socket") from None
+        finally:
+            self.socket_timeout = within
+
+
+class _Tcp(_Cancellable, Connection):
+    pass
+
+
+class _Tls(_Cancellable, SSLConnection):
+    pass
+
+
+class _Unix(_Cancellable, UnixDomainSocketConnection):
+    pass
+
+
+_CONNECTIONS = {"redis": _Tcp, "rediss": _Tls, "unix": _Unix}
+
+
 def connect(url: SecretStr, settings: RedisSettings, *, answer_within: float | None = ANSWER_WITHIN) -> Redis:
     """A client that replies in bytes. Retries are ours: every caller knows what may be repeated."""
+    text = url.get_secret_value()
     client: Redis = Redis.from_url(
-        url.get_secret_value(),
+        text,
+        connection_class=_CONNECTIONS.get(urlsplit(text).scheme, Connection),
         socket_connect_timeout=settings.connect_timeout,
         socket_timeout=answer_within,
         socket_keepalive=True,
