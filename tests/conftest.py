@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -26,8 +27,16 @@ if TYPE_CHECKING:
 _OURS = "CRYPTO_MCP_"
 _FOR_TESTS = {"CRYPTO_MCP_CANDLES"}
 
+_LONG_ROOMS = ("local", "workers", "chaos", "bench", "jobs")
+
 for _name in [name for name in os.environ if name.startswith(_OURS) and name not in _FOR_TESTS]:
     del os.environ[_name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that processes side by side end at about the same time."""
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(tests).parts[0] not in _LONG_ROOMS)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import secrets
 import socket
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from crypto_mcp.local.postgres_server import PostgresServer
 from crypto_mcp.local.redis_server import RedisServer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -35,15 +38,28 @@ class Servers:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at the moment, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports that nobody listens on, each given once.
+
+    They lie below those the kernel gives to outgoing connections: one of those could take a port while its server is
+    away, or a client calling a port where nobody listens could meet itself.
+    """
+    return [next(_free) for _ in range(count)]
+
+
+def _ports(lowest: int = 15_000, beyond: int = 32_000) -> Iterator[int]:
+    """Free ports from a place of this process's own on, so that test processes side by side do not meet."""
+    start = lowest + os.getpid() * 97 % (beyond - lowest)
+    for port in itertools.chain(range(start, beyond), range(lowest, start)):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        yield port
+
+
+_free = _ports()
 
 
 def free_port() -> int:

@@ -412,24 +412,36 @@ class QueueMachine(RuleBasedStateMachine):
             self.do(self._compare())
 
     async def _compare(self) -> None:
-        found: dict[str, list[str]] = {}
-        for place, key in [("list", LIST), *((f"arriving:{w}", keys.arriving(w, LIST)) for w in WORKERS)]:
-            for raw in await self.redis.lrange(key, 0, -1):
-                found.setdefault(json.loads(raw)["id"], []).append(place)
+        """Everything is read in one round trip."""
+        lists = {"list": LIST} | {f"arriving:{worker}": keys.arriving(worker, LIST) for worker in WORKERS}
+        digests = [envelope.params_digest(KIND, Nothing(n=-1 - n)) for n in (0, 1)]
+        pipe = self.redis.pipeline(transaction=False)
+        for key in (*lists.values(), keys.dead(LIST)):
+            pipe.lrange(key, 0, -1)
         for worker in WORKERS:
-            for job in await self.redis.zrange(keys.desk(worker), 0, -1):
-                found.setdefault(job.decode(), []).append(f"desk:{worker}")
-        for letter in await self.dead.entries(LIST, limit=1000):
-            found.setdefault(letter.job_id, []).append("dead")
+            pipe.zrange(keys.desk(worker), 0, -1)
+        pipe.mget([f"same:{digest}" for digest in digests])
+        for job in self.model.state:
+            pipe.hmget(keys.job(job), ["state", "attempts"])
+            pipe.ttl(keys.job(job))
+        replies = iter(await pipe.execute())
+        found: dict[str, list[str]] = {}
+        for place, name in [*((place, "id") for place in lists), ("dead", "job_id")]:
+            for raw in next(replies):
+                found.setdefault(json.loads(raw)[name], []).append(place)
+        for worker in WORKERS:
+            for job_id in next(replies):
+                found.setdefault(job_id.decode(), []).append(f"desk:{worker}")
         assert found == {job: [place] for job, place in self.model.place.items()}
-        for n in (0, 1):
-            pointer = await self.redis.get(f"same:{envelope.params_digest(KIND, Nothing(n=-1 - n))}")
-            assert (pointer or b"").decode() == self.model.same.get(n, "")
-        for job, state in self.model.state.items():
-            record = await self.redis.hmget(keys.job(job), ["state", "attempts"])
-            if record[0] is not None:
-                assert record == [state.value.encode(), str(self.model.attempts[job]).encode()], job
-                assert (await self.redis.ttl(keys.job(job)) > 0) is state.finished
+        assert [(job or b"").decode() for job in next(replies)] == [self.model.same.get(n, "") for n in (0, 1)]
+        for job in self.model.state:
+            self._compare_record(job, next(replies), next(replies))
+
+    def _compare_record(self, job: str, record: list[bytes | None], ttl: int) -> None:
+        state = self.model.state[job]
+        if record[0] is not None:
+            assert record == [state.value.encode(), str(self.model.attempts[job]).encode()], job
+            assert (ttl > 0) is state.finished
 
 
 async def test_any_order_of_moves_keeps_every_job_in_one_place(redis_server: RedisServer) -> None:
