@@ -78,7 +78,7 @@ async def test_tools_are_listed_and_called(how: str, address: str, stores: Setti
     """A result, then the cached one; a job that runs and is followed by the call its answer names."""
     async with client_of(how, address, stores) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
-        assert set(tools) == {"again", 
+        assert set(tools) == {"again",
             "echo", "kept", "uncached", "gated", "failing", "job_status", "job_result", "job_cancel",
         }  # fmt: skip
         echo = tools["echo"]
