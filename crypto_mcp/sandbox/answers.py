@@ -92,6 +92,16 @@ def book_ticker(symbol: Symbol, day: Bars) -> dict[str, Any]:
     return {"symbol": symbol.name, **_best_offers(symbol, day[-1, CLOSE] * symbol.tick)}
 
 
+def depth(symbol: Symbol, day: Bars, levels: int, now: int) -> dict[str, Any]:
+    """`depth`: as many offers a side as there are prices below the last, a tick apart, growing with the distance."""
+    last = int(day[-1, CLOSE])
+    bids = [
+        [number((last - i) * symbol.tick), number(100 * i * symbol.step)] for i in range(1, min(levels, last - 1) + 1)
+    ]
+    asks = [[number((last + i) * symbol.tick), number(100 * i * symbol.step)] for i in range(1, levels + 1)]
+    return {"lastUpdateId": now, "bids": bids, "asks": asks}
+
+
 def _best_offers(symbol: Symbol, last: float) -> dict[str, str]:
     quantity = number(100 * symbol.step)
     return {

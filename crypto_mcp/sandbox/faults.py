@@ -20,6 +20,7 @@ Kind = Literal[
     "repeated_candle",
     "missing_candle",
     "clock",
+    "delisted",
     "silent",
     "shutdown",
     "out_of_order",
@@ -39,6 +40,7 @@ class Fault(BaseModel):
     milliseconds: int = Field(0, ge=-86_400_000, le=86_400_000)
     status: Literal[403, 418, 429, 451, 500, 502, 503, 504] = 503
     retry_after: int = Field(5, ge=0, le=300_000)
+    symbol: str | None = Field(None, max_length=50, description="Who is delisted.")
     probability: float = Field(1.0, gt=0, le=1)
     times: int | None = Field(None, ge=1, description="Ends after so many requests.")
     seconds: float | None = Field(None, gt=0, description="Ends after so long.")
@@ -92,12 +94,10 @@ class Faults:
 
 
 def spoil_body(body: Any, kinds: Collection[Kind]) -> Any:
-    """The answer with those candles in it that the faults ask for. Answers without candles stay as they are."""
-    if not isinstance(body, list) or not body:
-        return body
+    """The answer with words for numbers, or with candles as the faults ask for; answers without candles keep theirs."""
     if "wrong_types" in kinds:
-        return [[row[0], "much", *row[2:]] if isinstance(row, list) else {"symbol": 1} for row in body]
-    if not isinstance(body[0], list):
+        return _words(body)
+    if not isinstance(body, list) or not body or not isinstance(body[0], list):
         return body
     middle = len(body) // 2
     row = body[middle]
@@ -108,6 +108,15 @@ def spoil_body(body: Any, kinds: Collection[Kind]) -> Any:
     if "missing_candle" in kinds:
         del body[middle]
     return body
+
+
+def _words(body: Any) -> Any:
+    """Words where numbers should be."""
+    if isinstance(body, dict):
+        return {name: _words(value) for name, value in body.items()}
+    if isinstance(body, list):
+        return [_words(value) for value in body]
+    return "much" if isinstance(body, (str, int, float)) else body
 
 
 def spoil_text(text: bytes, kinds: Collection[Kind]) -> bytes:

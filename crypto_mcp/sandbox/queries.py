@@ -49,6 +49,10 @@ class Query:
             raise wire.illegal(name, wire.WHOLE)
         return int(text)
 
+    def peek(self, name: str) -> str | None:
+        """The value, looked at without counting as read."""
+        return self._values.get(name)
+
     def done(self) -> None:
         """Every parameter was read, and sent once."""
         if len(self._values) < len(self._sent):
@@ -96,6 +100,16 @@ def klines_query(exchange: Exchange, query: Query) -> KlinesQuery:
     )
     query.done()
     return found
+
+
+def depth_query(exchange: Exchange, query: Query) -> tuple[Symbol, int]:
+    """Symbol and number of levels a side."""
+    symbol = _known(exchange, query.mandatory("symbol"))
+    limit = query.whole("limit")
+    if limit == 0:
+        raise wire.invalid("limit")
+    query.done()
+    return symbol, limit or wire.DEFAULT_LEVELS
 
 
 @dataclass(frozen=True, slots=True)

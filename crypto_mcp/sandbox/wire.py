@@ -36,6 +36,7 @@ MONDAY = 4 * DAY
 """The first Monday after the epoch, where weeks are counted from."""
 
 DEFAULT_ROWS, MOST_ROWS = 500, 1000
+DEFAULT_LEVELS = 100
 
 SYMBOL = re.compile(r"[A-Z0-9\-_.]{1,50}")
 STATUSES = ("TRADING", "HALT", "BREAK")
@@ -61,6 +62,12 @@ WEIGHTS: dict[str, Callable[[int | None], int]] = {
     "/api/v3/ticker/bookTicker": _last_prices,
 }
 """Weight of a request by its route, given for how many symbols it asks (None: all)."""
+
+
+def depth_weight(limit: str | None) -> int:
+    """Weight of `depth` by the number of levels as it was sent."""
+    levels = int(limit) if limit and limit.isascii() and limit.isdigit() else DEFAULT_LEVELS
+    return next((weight for most, weight in ((100, 5), (500, 25), (1000, 50)) if levels <= most), 250)
 
 
 @dataclass(frozen=True, slots=True)
