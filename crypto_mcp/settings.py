@@ -173,6 +173,7 @@ class SandboxSettings(Group):
     )
     seed: NonNegativeInt = Field(1, description="Of the generated symbols.")
     weight_limit: PositiveInt = Field(6000, description="Request weight an address may use in a clock minute.")
+    futures_weight_limit: PositiveInt = Field(2400, description="The same of the futures market.")
     stream_life: PositiveFloat = Field(86_400.0, description="Seconds after which a stream's connection is ended.")
 
 

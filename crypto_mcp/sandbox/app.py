@@ -14,8 +14,13 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from crypto_mcp.sandbox import wire
+from crypto_mcp.sandbox.alternative import Alternative
+from crypto_mcp.sandbox.coingecko import CoinGecko
+from crypto_mcp.sandbox.coinmarketcap import CoinMarketCap
+from crypto_mcp.sandbox.coins import Coins
 from crypto_mcp.sandbox.exchange import Exchange
 from crypto_mcp.sandbox.faults import Fault, Faults
+from crypto_mcp.sandbox.futures import Futures
 from crypto_mcp.sandbox.sockets import Sockets
 from crypto_mcp.sandbox.spot import Spot
 from crypto_mcp.sandbox.venue import JSON, Serving
@@ -48,12 +53,21 @@ class Sandbox:
         self._faults = Faults(clock, settings.seed)
         self._serving = Serving(self._faults, clock)
         self._spot = Spot(self._exchange, clock, settings.weight_limit)
+        self._futures = Futures(self._exchange, clock, settings.futures_weight_limit)
+        coins = Coins(self._exchange)
+        self._venues = (
+            self._spot,
+            self._futures,
+            CoinGecko(coins, clock),
+            CoinMarketCap(coins, clock),
+            Alternative(coins, clock),
+        )
         self._sockets = Sockets(self._exchange, self._faults, clock, settings.stream_life)
 
     def routes(self) -> list[BaseRoute]:
         """The providers' routes and those that steer the sandbox."""
         return [
-            *self._serving.routes(self._spot),
+            *(route for venue in self._venues for route in self._serving.routes(venue)),
             *self._sockets.routes(),
             Route("/sandbox/state", self._state),
             Route("/sandbox/faults", self._steer_faults, methods=["GET", "POST", "DELETE"]),
@@ -77,7 +91,7 @@ class Sandbox:
             "requests": dict(self._serving.requests),
             "streams": self._sockets.state(),
             "refused": {str(status): count for status, count in self._serving.refused.items()},
-            "used": {"spot": list(self._spot.limit.history)},
+            "used": {"spot": list(self._spot.limit.history), "futures": list(self._futures.limit.history)},
         }
         return _json(state)
 

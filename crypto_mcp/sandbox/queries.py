@@ -82,7 +82,7 @@ class KlinesQuery:
 
 def klines_query(exchange: Exchange, query: Query) -> KlinesQuery:
     """Checked, or a `WireError`."""
-    symbol = _known(exchange, query.mandatory("symbol"))
+    symbol = known(exchange, query.mandatory("symbol"))
     interval = query.mandatory("interval")
     if interval not in wire.INTERVALS:
         raise wire.INVALID_INTERVAL
@@ -104,7 +104,7 @@ def klines_query(exchange: Exchange, query: Query) -> KlinesQuery:
 
 def depth_query(exchange: Exchange, query: Query) -> tuple[Symbol, int]:
     """Symbol and number of levels a side."""
-    symbol = _known(exchange, query.mandatory("symbol"))
+    symbol = known(exchange, query.mandatory("symbol"))
     limit = query.whole("limit")
     if limit == 0:
         raise wire.invalid("limit")
@@ -149,7 +149,7 @@ def _asked_symbols(exchange: Exchange, query: Query) -> tuple[list[Symbol] | Non
     if one and many:
         raise wire.BOTH_SYMBOLS
     if one:
-        return [_known(exchange, one)], True
+        return [known(exchange, one)], True
     return (_several(exchange, many) if many else None), False
 
 
@@ -163,7 +163,7 @@ def _several(exchange: Exchange, text: str) -> list[Symbol]:
         raise malformed
     if max(Counter(names).values(), default=1) > 1:
         raise wire.SYMBOL_TWICE
-    return [_known(exchange, name) for name in names]
+    return [known(exchange, name) for name in names]
 
 
 def _of_status(query: Query, symbols: list[Symbol], *, single: bool) -> list[Symbol]:
@@ -178,7 +178,8 @@ def _of_status(query: Query, symbols: list[Symbol], *, single: bool) -> list[Sym
     return found
 
 
-def _known(exchange: Exchange, name: str) -> Symbol:
+def known(exchange: Exchange, name: str) -> Symbol:
+    """The symbol, or a `WireError`."""
     if not wire.SYMBOL.fullmatch(name):
         raise wire.illegal("symbol", wire.ONE_SYMBOL)
     if name not in exchange.symbols:

@@ -113,6 +113,7 @@ ONE_SYMBOL = r"^[\w\-._&&[^a-z]]{1,50}$"
 MANY_SYMBOLS = r'^\[("[\w\-._&&[^a-z]]{1,50}"(,"[\w\-._&&[^a-z]]{1,50}"){0,}){0,1}\]$'
 
 SENT_TWICE = _bad_request(-1101, "Duplicate values for a parameter detected.")
+START_AFTER_END = _bad_request(-1023, "Start time is greater than end time.")
 INVALID_INTERVAL = _bad_request(-1120, "Invalid interval.")
 INVALID_SYMBOL = _bad_request(-1121, "Invalid symbol.")
 INVALID_STATUS = _bad_request(-1122, "Invalid symbolStatus.")

@@ -104,7 +104,8 @@ class Pressure:
     def ended(self, worker: subprocess.Popen[bytes]) -> dict[str, Any]:
         worker.send_signal(signal.SIGTERM)
         said, _ = worker.communicate(timeout=60)
-        return json.loads(said) if said.strip() else {"counts": {}, "waits": []}
+        lines = said.splitlines()  # log lines come first
+        return json.loads(lines[-1]) if lines else {"counts": {}, "waits": []}
 
     def figures(self, state: dict[str, Any], counted: list[dict[str, Any]]) -> dict[str, Any]:
         used = state["used"]["spot"]

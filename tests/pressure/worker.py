@@ -42,7 +42,7 @@ class Worker:
             while True:
                 began = time.monotonic()
                 try:
-                    await self.source.candles(chance.choice(self.symbols), Timeframe.H1, chance.randint(2, 900))
+                    await self.source.candles(chance.choice(self.symbols), Timeframe.H1, chance.randint(2, 60))
                     self.counts[f"{priority} answered"] += 1
                 except CryptoMcpError as error:
                     self.counts[f"{priority} {error.code}"] += 1
