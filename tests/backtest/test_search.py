@@ -13,12 +13,16 @@ from scipy import stats
 
 from crypto_mcp.backtest.luck.search import parts, run_part, run_search
 from crypto_mcp.backtest.luck.space import EmptySearch, candidates
-from crypto_mcp.backtest.luck.trials import BLOCKS, Progress, TrialRun, TrialTable, bucket_edges
+from crypto_mcp.backtest.luck.trials import BLOCKS, Progress, Span, TrialRun, TrialTable, bucket_edges
 from crypto_mcp.models.luck import Objective, Parameter, SearchSpec
 from tests.backtest.walking import crossing, walk
 
 YEAR = 8760.0
 PAIR = [Parameter(name="fast", low=2, high=20, step=2), Parameter(name="slow", low=10, high=100, step=10)]
+
+
+def span(first: int, last: int) -> Span:
+    return Span(first, last, YEAR, np.sin(np.arange(last) / 7) / 100)
 
 
 def spec(**changes: object) -> SearchSpec:
@@ -88,8 +92,8 @@ def test_an_order_that_nothing_keeps_is_an_error_with_a_hint() -> None:
 def test_parts_joined_are_the_bytes_of_the_whole() -> None:
     """Whatever the part's size, and after the way through bytes that a part takes between workers."""
     run, search = crossing(walk(1000, 1)), spec()
-    whole = run_search(run, search, first=100, last=1000, bars_per_year=YEAR)
-    pieces = [run_part(run, search, a, b, first=100, last=1000, bars_per_year=YEAR) for a, b in parts(len(whole), 17)]
+    whole = run_search(run, search, span(100, 1000))
+    pieces = [run_part(run, search, span(100, 1000), a, b) for a, b in parts(len(whole), 17)]
     joined = TrialTable.joined([TrialTable.from_bytes(piece.to_bytes()) for piece in pieces])
     for name, column in whole.columns.items():
         assert column.tobytes() == joined.columns[name].tobytes(), name
@@ -103,8 +107,8 @@ def test_a_trial_is_measured_as_numpy_and_scipy_measure_it(bars: int, seed: int,
     generator = np.random.default_rng(seed)
     returns = np.clip(generator.standard_t(4, bars) * sigma, -0.9, 3) * (generator.random(bars) < held)
     equity = 500 * np.cumprod(1 + returns)
-    table = TrialTable.blank(["a"], 1, bars, YEAR)
-    table.record(0, [1.0], TrialRun(equity, 500.0, 7))
+    table = TrialTable.blank(["a"], 1, span(0, bars))
+    table.record(0, [1.0], TrialRun(equity, 500.0, 7), span(0, table.bars))
     returns = np.diff(equity, prepend=500.0) / np.concatenate([[500.0], equity[:-1]])
     edges = bucket_edges(bars)
     sums = np.add.reduceat(returns, edges[:-1])
@@ -115,15 +119,16 @@ def test_a_trial_is_measured_as_numpy_and_scipy_measure_it(bars: int, seed: int,
     if np.std(returns) > 1e-12:
         assert table.sharpe[0] == pytest.approx(np.mean(returns) / np.std(returns, ddof=1), rel=1e-9, abs=1e-12)
         assert table.skewness[0] == pytest.approx(stats.skew(returns), rel=1e-6, abs=1e-6)
+        assert table.beta[0] == pytest.approx(stats.linregress(span(0, bars).held, returns).slope, rel=1e-4, abs=1e-6)
         assert table.kurtosis[0] == pytest.approx(stats.kurtosis(returns, fisher=False), rel=1e-6)
     blocks = edges[:: (len(edges) - 1) // BLOCKS]
     assert table.squares[0] == pytest.approx(np.add.reduceat(returns**2, blocks[:-1]), rel=1e-5, abs=1e-9)
 
 
 def test_an_account_that_stands_still_has_no_ratios_and_one_that_is_lost_stays_lost() -> None:
-    table = TrialTable.blank(["a"], 2, 100, YEAR)
-    table.record(0, [1.0], TrialRun(np.full(100, 50.0), 50.0, 0))
-    table.record(1, [2.0], TrialRun(np.concatenate([np.full(50, 40.0), np.zeros(50)]), 50.0, 20))
+    table = TrialTable.blank(["a"], 2, span(0, 100))
+    table.record(0, [1.0], TrialRun(np.full(100, 50.0), 50.0, 0), span(0, table.bars))
+    table.record(1, [2.0], TrialRun(np.concatenate([np.full(50, 40.0), np.zeros(50)]), 50.0, 20), span(0, table.bars))
     still, lost = table.trial(0), table.trial(1)
     assert (still.sharpe, still.sortino, still.calmar, still.max_drawdown) == (None, None, None, 0.0)
     assert (lost.total_return, lost.max_drawdown, lost.calmar) == (-1.0, 1.0, -1.0)
@@ -138,7 +143,7 @@ def test_a_search_tells_how_far_it_is_and_ends_when_told() -> None:
         seen.append(progress)
         return progress.tried < 64
 
-    table = run_search(crossing(walk(500, 2)), spec(), first=100, last=500, bars_per_year=YEAR, proceed=proceed)
+    table = run_search(crossing(walk(500, 2)), spec(), span(100, 500), proceed=proceed)
     assert [p.tried for p in seen] == [64]
     assert seen[0].planned == len(candidates(spec()))
     assert len(table) == len(seen[0].table) == 64
@@ -155,8 +160,8 @@ def test_a_bayesian_search_finds_the_hill_with_fewer_runs_and_repeats_itself() -
     search = SearchSpec(
         parameters=axes, method="bayesian", trials=120, objective=Objective.TOTAL_RETURN, ordered=[("fast", "slow")]
     )
-    table = run_search(hill, search, first=0, last=64, bars_per_year=YEAR)
-    again = run_search(hill, search, first=0, last=64, bars_per_year=YEAR)
+    table = run_search(hill, search, span(0, 64))
+    again = run_search(hill, search, span(0, 64))
     assert len(table) == 120
     assert len(np.unique(table.parameters, axis=0)) == 120
     assert (table.parameters[:, 0] < table.parameters[:, 1]).all()
@@ -165,16 +170,16 @@ def test_a_bayesian_search_finds_the_hill_with_fewer_runs_and_repeats_itself() -
 
 
 def test_no_trial_that_hardly_trades_is_called_the_best() -> None:
-    table = TrialTable.blank(["a"], 2, 100, YEAR)
+    table = TrialTable.blank(["a"], 2, span(0, 100))
     rising = np.linspace(100, 200, 100)
-    table.record(0, [1.0], TrialRun(rising**2 / 100, 100.0, 3))
-    table.record(1, [2.0], TrialRun(rising, 100.0, 30))
+    table.record(0, [1.0], TrialRun(rising**2 / 100, 100.0, 3), span(0, table.bars))
+    table.record(1, [2.0], TrialRun(rising, 100.0, 30), span(0, table.bars))
     assert table.best(Objective.TOTAL_RETURN, least_trades=10) == 1
     assert table.best(Objective.TOTAL_RETURN, least_trades=100) is None
 
 
 def test_ten_thousand_trials_are_small() -> None:
     """What is kept of a trial is a few hundred bytes, whatever the length of the data."""
-    table = TrialTable.blank(["fast", "slow"], 10_000, 35_040, YEAR)
+    table = TrialTable.blank(["fast", "slow"], 10_000, span(0, 35_040))
     assert sum(column.nbytes for column in table.columns.values()) < 10_000_000
     assert len(BytesIO(table.to_bytes()).getvalue()) < 1_000_000

@@ -12,8 +12,11 @@ Floats32 = NDArray[np.float32]
 
 
 @compiled
-def measure(equity: Floats, start: float, edges: Ints, figures: Floats, sums: Floats32, squares: Floats32) -> None:
-    """Figures of one equity curve: total return, maximum drawdown, Sharpe, Sortino, skewness, kurtosis (per bar).
+def measure(
+    equity: Floats, start: float, market: Floats, edges: Ints, figures: Floats, sums: Floats32, squares: Floats32
+) -> None:
+    """Figures of one equity curve: total return, maximum drawdown, Sharpe, Sortino, skewness, kurtosis (per bar), and
+    the mean product of its returns with those of the market.
 
     Fills `figures` (7), `sums` (a bucket each) and `squares` (a block each). Sharpe divides by the standard deviation
     of a sample (n - 1), Sortino by the root of the mean squared loss. An account that is worth nothing earns nothing.
@@ -21,7 +24,7 @@ def measure(equity: Floats, start: float, edges: Ints, figures: Floats, sums: Fl
     bars = len(equity)
     a_block = (len(edges) - 1) // len(squares)
     before, peak, drawdown, low_mark = start, start, 0.0, start
-    one, two, three, four, down = 0.0, 0.0, 0.0, 0.0, 0.0
+    one, two, three, four, down, both = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     sums[:] = 0.0
     squares[:] = 0.0
     for bucket in range(len(edges) - 1):
@@ -37,6 +40,7 @@ def measure(equity: Floats, start: float, edges: Ints, figures: Floats, sums: Fl
             bucket_square += square
             three += square * change
             four += square * square
+            both += change * market[bar]
             loss = min(change, 0.0)
             down += loss * loss
             if value < low_mark:
@@ -51,7 +55,8 @@ def measure(equity: Floats, start: float, edges: Ints, figures: Floats, sums: Fl
         two += bucket_square
     figures[0] = equity[bars - 1] / start - 1.0
     figures[1] = drawdown
-    figures[2:] = np.nan
+    figures[2:6] = np.nan
+    figures[6] = both / bars
     mean = one / bars
     variance = two / bars - mean * mean
     if bars > 1 and variance > 1e-14 * (two / bars + 1e-300) and variance > 1e-30:

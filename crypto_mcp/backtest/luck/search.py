@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crypto_mcp.backtest.luck.space import candidates
-from crypto_mcp.backtest.luck.trials import Proceed, Progress, RunTrial, TrialTable
+from crypto_mcp.backtest.luck.trials import Proceed, Progress, RunTrial, Span, TrialTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,35 +21,25 @@ _REPORT_EVERY = 64
 _TRIES_A_TRIAL = 5
 
 
-def run_search(
-    run: RunTrial,
-    search: SearchSpec,
-    *,
-    first: int,
-    last: int,
-    bars_per_year: float,
-    proceed: Proceed | None = None,
-) -> TrialTable:
-    """All trials of a search over bars `first` to `last` (excluded), whatever its method.
+def run_search(run: RunTrial, search: SearchSpec, span: Span, *, proceed: Proceed | None = None) -> TrialTable:
+    """All trials of a search over a span, whatever its method.
 
     Raises:
         EmptySearch: `ordered` forbids every parameter vector.
     """
     if search.method == "bayesian":
-        return _learn(run, search, first, last, bars_per_year, proceed)
+        return _learn(run, search, span, proceed)
     rows = len(candidates(search))
-    return run_part(run, search, 0, rows, first=first, last=last, bars_per_year=bars_per_year, proceed=proceed)
+    return run_part(run, search, span, 0, rows, proceed=proceed)
 
 
 def run_part(
     run: RunTrial,
     search: SearchSpec,
+    span: Span,
     from_row: int,
     to_row: int,
     *,
-    first: int,
-    last: int,
-    bars_per_year: float,
     proceed: Proceed | None = None,
 ) -> TrialTable:
     """The trials `from_row` to `to_row` (excluded) of `candidates(search)`, for a grid or random search.
@@ -58,9 +48,10 @@ def run_part(
     """
     vectors = candidates(search)[from_row:to_row]
     names = [p.name for p in search.parameters]
-    table = TrialTable.blank(names, len(vectors), last - first, bars_per_year)
+    table = TrialTable.blank(names, len(vectors), span)
     for row, values in enumerate(vectors):
-        table.record(row, values, run(dict(zip(names, map(float, values), strict=True)), first, last))
+        named = dict(zip(names, map(float, values), strict=True))
+        table.record(row, values, run(named, span.first, span.last), span)
         if _stops(proceed, row + 1, len(vectors), table):
             return table[: row + 1]
     return table
@@ -72,9 +63,7 @@ def _stops(proceed: Proceed | None, tried: int, planned: int, table: TrialTable)
     return not proceed(Progress(tried, planned, table[:tried]))
 
 
-def _learn(
-    run: RunTrial, search: SearchSpec, first: int, last: int, bars_per_year: float, proceed: Proceed | None
-) -> TrialTable:
+def _learn(run: RunTrial, search: SearchSpec, span: Span, proceed: Proceed | None) -> TrialTable:
     """A search by the tree-structured Parzen estimator (Bergstra et al. 2011), as optuna has it.
 
     A vector that breaks the order or was tried before is not run again and not counted.
@@ -82,7 +71,7 @@ def _learn(
     candidates(search)  # an empty search is an error before anything is run
     names = [p.name for p in search.parameters]
     study, distributions = _study(search)
-    table = TrialTable.blank(names, search.budget, last - first, bars_per_year)
+    table = TrialTable.blank(names, search.budget, span)
     seen: dict[tuple[float, ...], float] = {}
     for _ in range(_TRIES_A_TRIAL * search.budget):
         asked = study.ask(distributions)
@@ -90,7 +79,7 @@ def _learn(
         key = tuple(values.values())
         if key not in seen and _in_order(search, values):
             row = len(seen)
-            table.record(row, key, run(values, first, last))
+            table.record(row, key, run(values, span.first, span.last), span)
             seen[key] = _score(table, row, search)
             if _stops(proceed, row + 1, search.budget, table):
                 break

@@ -48,6 +48,40 @@ Indicators may use the bars before `first`; equity has `last - first` values.
 """
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Span:
+    """The bars a search runs over.
+
+    Attributes:
+        first, last: bars, `last` excluded.
+        bars_per_year: of the data.
+        market: float64, return of holding the market over each bar of the whole data (see `market_returns`).
+    """
+
+    first: int
+    last: int
+    bars_per_year: float
+    market: Floats
+
+    @property
+    def bars(self) -> int:
+        """Length."""
+        return self.last - self.first
+
+    @property
+    def held(self) -> Floats:
+        """Returns of holding the market over these bars."""
+        return self.market[self.first : self.last]
+
+
+def market_returns(close: Floats) -> Floats:
+    """Return of each bar of an account that holds all symbols alike; `close` is (symbols, bars). The first is 0."""
+    changes = np.zeros(close.shape)
+    np.divide(np.diff(close, axis=1), close[:, :-1], out=changes[:, 1:], where=close[:, :-1] > 0)
+    mean: Floats = changes.mean(axis=0)
+    return mean
+
+
 class Progress(NamedTuple):
     """How far a search is; `table` holds the trials made so far."""
 
@@ -67,10 +101,13 @@ class TrialTable:
     Attributes:
         names: of the parameters.
         bars, bars_per_year: of the data all trials ran over.
+        market_mean, market_variance: of the bar returns of holding the market.
+        market_sums: float64 (buckets), those returns summed over equal parts of the data.
         parameters: float64 (n, names).
         total_return, max_drawdown, calmar: float64 (n).
         sharpe, sortino: float64 (n), per bar; NaN where returns do not vary.
         skewness, kurtosis: float64 (n), of bar returns; a normal distribution has 0 and 3.
+        shared: float64 (n), mean product of a trial's bar returns with those of the market.
         trades: int64 (n).
         sums: float32 (n, buckets), returns summed over equal parts of the data.
         squares: float32 (n, 16), squared returns summed over the blocks.
@@ -79,6 +116,9 @@ class TrialTable:
     names: tuple[str, ...]
     bars: int
     bars_per_year: float
+    market_mean: float
+    market_variance: float
+    market_sums: Floats
     parameters: Floats
     total_return: Floats
     max_drawdown: Floats
@@ -87,6 +127,7 @@ class TrialTable:
     sortino: Floats
     skewness: Floats
     kurtosis: Floats
+    shared: Floats
     trades: Ints
     sums: Floats32
     squares: Floats32
@@ -100,14 +141,18 @@ class TrialTable:
         return replace(self, **columns)
 
     @classmethod
-    def blank(cls, names: Sequence[str], rows: int, bars: int, bars_per_year: float) -> Self:
+    def blank(cls, names: Sequence[str], rows: int, span: Span) -> Self:
         """Room for that many trials, to be filled by `record`."""
-        buckets = len(bucket_edges(bars)) - 1
+        edges = bucket_edges(span.bars)
+        buckets = len(edges) - 1
         nothing = np.full(rows, np.nan)
         return cls(
             names=tuple(names),
-            bars=bars,
-            bars_per_year=bars_per_year,
+            bars=span.bars,
+            bars_per_year=span.bars_per_year,
+            market_mean=float(np.mean(span.held)),
+            market_variance=float(np.var(span.held)),
+            market_sums=np.add.reduceat(span.held, edges[:-1]),
             parameters=np.full((rows, len(names)), np.nan),
             total_return=nothing,
             max_drawdown=nothing.copy(),
@@ -116,6 +161,7 @@ class TrialTable:
             sortino=nothing.copy(),
             skewness=nothing.copy(),
             kurtosis=nothing.copy(),
+            shared=nothing.copy(),
             trades=np.zeros(rows, dtype=np.int64),
             sums=np.zeros((rows, buckets), dtype=np.float32),
             squares=np.zeros((rows, BLOCKS), dtype=np.float32),
@@ -128,16 +174,15 @@ class TrialTable:
         whole: dict[str, Any] = {name: np.concatenate([part[name] for part in columns]) for name in _COLUMNS}
         return replace(parts[0], **whole)
 
-    def record(self, row: int, values: Sequence[float] | Floats, run: TrialRun) -> None:
-        """Measures a run into a row."""
+    def record(self, row: int, values: Sequence[float] | Floats, run: TrialRun, span: Span) -> None:
+        """Measures a run over that span into a row."""
         self.parameters[row] = values
         self.trades[row] = run.trades
-        figures = np.empty(7)
-        measure(
-            plain(run.equity), float(run.start), bucket_edges(self.bars), figures, self.sums[row], self.squares[row]
-        )
+        figures, edges, held = np.empty(7), bucket_edges(self.bars), plain(span.held)
+        measure(plain(run.equity), float(run.start), held, edges, figures, self.sums[row], self.squares[row])
         self.total_return[row], self.max_drawdown[row] = figures[0], figures[1]
         self.sharpe[row], self.sortino[row], self.skewness[row], self.kurtosis[row] = figures[2:6]
+        self.shared[row] = figures[6]
         self.calmar[row] = _calmar(figures[0], figures[1], self.bars_per_year / self.bars)
 
     def objective(self, kind: Objective) -> Floats:
@@ -147,6 +192,15 @@ class TrialTable:
             return ratio
         values: Floats = getattr(self, kind.value)
         return values
+
+    @property
+    def beta(self) -> Floats:
+        """How much of the market each trial held on average, by regression of its bar returns (n)."""
+        if self.market_variance <= 0:
+            return np.zeros(len(self))
+        mean = self.sums.sum(axis=1, dtype=np.float64) / self.bars
+        slope: Floats = (self.shared - mean * self.market_mean) / self.market_variance
+        return slope
 
     def best(self, kind: Objective, least_trades: int) -> int | None:
         """The row of the best trial that traded often enough; of equals the first."""
@@ -172,7 +226,8 @@ class TrialTable:
     def to_bytes(self) -> bytes:
         """As a compressed archive without pickles, to be sent between workers."""
         out = BytesIO()
-        head: dict[str, Any] = {"names": np.array(self.names), "data": np.array([self.bars, self.bars_per_year])}
+        head: dict[str, Any] = {"names": np.array(self.names), "market_sums": self.market_sums}
+        head["data"] = np.array([self.bars, self.bars_per_year, self.market_mean, self.market_variance])
         np.savez_compressed(out, **(head | self.columns))
         return out.getvalue()
 
@@ -181,9 +236,10 @@ class TrialTable:
         """What `to_bytes` made."""
         with np.load(BytesIO(packed), allow_pickle=False) as archive:
             names = tuple(str(name) for name in archive["names"])
-            bars, bars_per_year = map(float, archive["data"])
+            bars, bars_per_year, mean, variance = map(float, archive["data"])
+            market_sums = archive["market_sums"]
             columns: dict[str, Any] = {name: archive[name] for name in _COLUMNS}
-        return cls(names=names, bars=int(bars), bars_per_year=bars_per_year, **columns)
+        return cls(names, int(bars), bars_per_year, mean, variance, market_sums, **columns)
 
     @property
     def columns(self) -> dict[str, NDArray[Any]]:
@@ -191,7 +247,7 @@ class TrialTable:
         return {name: getattr(self, name) for name in _COLUMNS}
 
 
-_COLUMNS = tuple(f.name for f in fields(TrialTable))[3:]
+_COLUMNS = tuple(f.name for f in fields(TrialTable))[6:]
 
 
 @lru_cache(maxsize=64)
