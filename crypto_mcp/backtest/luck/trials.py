@@ -152,7 +152,7 @@ class TrialTable:
             bars_per_year=span.bars_per_year,
             market_mean=float(np.mean(span.held)),
             market_variance=float(np.var(span.held)),
-            market_sums=np.add.reduceat(span.held, edges[:-1]),
+            market_sums=np.diff(np.concatenate([[0.0], np.cumsum(span.held)])[edges]),
             parameters=np.full((rows, len(names)), np.nan),
             total_return=nothing,
             max_drawdown=nothing.copy(),
