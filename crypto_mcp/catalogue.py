@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from hashlib import sha256
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel
@@ -16,9 +17,12 @@ from pydantic import BaseModel
 from crypto_mcp.errors import UnknownKind
 from crypto_mcp.models.analysis import Analysis, AnalyzeParams, Provenance
 from crypto_mcp.models.answers import LOCAL
+from crypto_mcp.models.backtest import BacktestParams, BacktestResult
 from crypto_mcp.models.charts import Chart, ChartParams
 from crypto_mcp.models.risk import RiskAssessment, RiskParams
 from crypto_mcp.models.timeframes import Timeframe
+
+_DAY = 86_400
 
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
 ResultT = TypeVar("ResultT", bound=BaseModel)
@@ -159,6 +163,17 @@ def _length(timeframe: Timeframe) -> float:
     return timeframe.milliseconds / 1000
 
 
+def _backtest_key(params: BacktestParams) -> str:
+    """By what was asked: strategy, range, rules."""
+    return f"backtest:{sha256(params.model_dump_json().encode()).hexdigest()[:32]}"
+
+
+def _while_newest(result: BacktestResult) -> float:
+    """A test of a past range stays true, one up to now until the next bar closes."""
+    ages = [_until_bar_after(data.timeframe, data) for data in result.data]
+    return min(ages) if max(ages) > 0 else _DAY
+
+
 def _analysis_chart(result: Mapping[str, Any]) -> dict[str, Any]:
     """The chart of the very bars that an analysis was made of."""
     data = result["data"]
@@ -223,6 +238,23 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         timeout=15.0,
         scope="risk:read",
         owned=True,
+    ),
+    JobKind(
+        name="historical_backtest",
+        list="backtest:queue",
+        params=BacktestParams,
+        result=BacktestResult,
+        handler="workers.backtest:historical_backtest",
+        title="Test a strategy on past prices",
+        summary=(
+            "Runs a built-in strategy or your own conditions over past bars, with fees, slippage, stops and targets, "
+            "and says what came of it, under which assumptions."
+        ),
+        example={"symbols": ["BTCUSDT"], "timeframe": "1h", "strategy": "ema_cross"},
+        timeout=300.0,
+        cache=CacheRule(key=_backtest_key, ttl=_DAY, good_for=_while_newest, collection="backtests"),
+        scope="backtest:read",
+        cost=5,
     ),
 )
 

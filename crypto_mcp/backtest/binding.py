@@ -64,6 +64,7 @@ def rules_of(strategy: Strategy, params: BacktestParams) -> Records:
     row["cooldown"] = _whole(strategy.cooldown, "cooldown")
     _set_stops(row, strategy)
     _set_sizing(row, strategy, len(params.symbols))
+    _check(row, strategy, params)
     return row
 
 
@@ -84,10 +85,10 @@ def _set_stops(row: Records, strategy: Strategy) -> None:
         unit, size = distance(text)
         name = "stop_percent" if unit is Unit.PERCENT else "stop_atr"
         row[name] = min(size, row[name][0] or inf)
-    if strategy.trailing:
+    if strategy.trailing is not None:
         unit, size = distance(strategy.trailing)
         row["trail_percent" if unit is Unit.PERCENT else "trail_atr"] = size
-    if strategy.break_even:
+    if strategy.break_even is not None:
         row["even_unit"], row["even"] = distance(strategy.break_even)
 
 
@@ -99,6 +100,44 @@ def _set_sizing(row: Records, strategy: Strategy, symbols: int) -> None:
         amount = 100 / symbols
     row["method"] = Method[method.upper()]
     row["amount"] = float(amount) / (1 if method == "fixed" else 100)
+
+
+def _check(row: Records, strategy: Strategy, params: BacktestParams) -> None:
+    """Numbers that contradict each other. BadStrategy says which."""
+    ways = [*strategy.stops, strategy.trailing, strategy.break_even, *(target.at for target in strategy.targets)]
+    for text in ways:
+        if text is not None and text.strip() != "structure" and distance(text)[1] <= 0:
+            raise BadStrategy(f"a distance of {text} is none", hint="Stops and targets lie away from the entry.")
+    stop, trail = row["stop_percent"][0], row["trail_percent"][0]
+    if max(stop, trail) >= 1:
+        raise BadStrategy("a stop of 100% or more of the price never fires", hint="Give less, such as 3%.")
+    goals = [distance(target.at) for target in strategy.targets]
+    if strategy.short_entry is not None and any(unit is Unit.PERCENT and way >= 1 for unit, way in goals):
+        raise BadStrategy("a short's target lies below zero", hint="Give less than 100%.")
+    if row["method"][0] != Method.FIXED and row["method"][0] != Method.VOLATILITY and row["amount"][0] > 1:
+        raise BadStrategy("more than 100 percent of equity cannot be put up", hint="Give at most 100 in sizing.amount.")
+    if row["amount"][0] <= 0:
+        raise BadStrategy("sizing.amount must be above 0", hint="Such as 1 percent at risk.")
+    _check_leverage(row, params)
+
+
+def _check_leverage(row: Records, params: BacktestParams) -> None:
+    """A position must not be liquidated where it is opened, nor before its stop."""
+    leverage, maintenance = params.leverage, params.costs.maintenance_margin / 100
+    if params.market != "perpetual" or leverage <= 1:
+        return
+    room = (1 / leverage - maintenance) / (1 - maintenance)
+    if room <= 0:
+        raise BadStrategy(
+            f"at {leverage:g} times leverage the margin is no more than the maintenance margin",
+            hint=f"Take less than {1 / maintenance:.0f} times.",
+        )
+    if row["stop_percent"][0] >= room:
+        raise BadStrategy(
+            f"a stop of {100 * row['stop_percent'][0]:g}% never fires: at {leverage:g} times leverage the position is "
+            f"liquidated {100 * room:.2g}% from its entry",
+            hint="Take less leverage, or a nearer stop.",
+        )
 
 
 def _whole(value: float | str, name: str) -> int:

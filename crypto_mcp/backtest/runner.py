@@ -60,6 +60,9 @@ class StrategyRunner:
         self._rules: dict[tuple[float, ...], tuple[Records, Records]] = {}
         self._parts: dict[tuple[int, int], Market] = {}
         self._empty = np.zeros(0, TRADE), np.zeros(0, FILL)
+        for name in self._in_rules:
+            for value in (bounds or {}).get(name, ()):
+                self._rules_for({name: value})
 
     @property
     def bars(self) -> int:

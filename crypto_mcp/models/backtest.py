@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field, field_validator, model_validator
 
-from crypto_mcp.models.analysis import Provenance
+from crypto_mcp.models.analysis import Detail, Provenance
 from crypto_mcp.models.answers import Contract
 from crypto_mcp.models.strategy import ParameterName, Strategy
 from crypto_mcp.models.symbols import SymbolName
@@ -56,6 +56,7 @@ class BacktestParams(Contract):
     lookahead_check: bool | None = Field(
         None, description="Replay of truncated data; on by default for conditions of your own."
     )
+    detail: Detail = Field("summary", description="`full` lists up to 200 trades instead of three.")
 
     @field_validator("symbols", mode="before")
     @classmethod
@@ -133,10 +134,12 @@ class BacktestSummary(Contract):
 class BacktestResult(Contract):
     """What became of the capital, and what was assumed."""
 
+    timestamp: datetime = Field(description="When it was calculated, UTC.")
     strategy: Strategy = Field(description="As tested; built-in ones written out.")
     parameters: dict[str, float] = Field(description="Values that the strategy was tested with.")
     data: list[Provenance] = Field(description="Where the bars come from, a symbol each.")
     summary: BacktestSummary
-    trades: list[Trade] = Field(description="The last ten.")
+    trades: list[Trade] = Field(description="The newest, oldest of them first.")
+    lookahead_replays: int = Field(description="Replays on data that ends earlier, all with the same decisions.")
     assumptions: list[str] = Field(description="Every rule of the market that was played by.")
     warnings: list[str] = Field(description="What weakens the result.")

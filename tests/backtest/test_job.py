@@ -1,0 +1,66 @@
+"""`historical_backtest` asked over REST: the answer, its cache, and what is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.risk.conftest import Ask
+
+
+async def test_a_strategy_is_tested_on_a_year_of_hours(ask: Ask) -> None:
+    """The answer names its data, its trades add up, every rule is stated, and it stays under 8 KB."""
+    result = await ask("historical_backtest", symbols="BTC", strategy="ema_cross")
+    assert result["data"][0]["source"] == "sandbox"
+    assert result["data"][0]["symbol"] == "BTCUSDT"
+    assert result["summary"]["trades"] > 30
+    assert result["summary"]["final_equity"] == pytest.approx(
+        10_000 * (1 + result["summary"]["return_percent"] / 100), abs=1
+    )
+    assert any("next open" in rule for rule in result["assumptions"])
+    assert all(trade["closed_by"] for trade in result["trades"])
+    assert len(str(result)) < 8_000
+
+
+async def test_conditions_of_ones_own_are_replayed_on_truncated_data(ask: Ask) -> None:
+    """A strategy written by its caller is checked for looking ahead unless told otherwise."""
+    strategy = {"entry": "rsi({low}) < 35", "exit": "rsi({low}) > 60", "stop": "2 atr", "parameters": {"low": 14}}
+    result = await ask("historical_backtest", symbols=["ETHUSDT", "SOLUSDT"], strategy=strategy, parameters={"low": 10})
+    assert result["lookahead_replays"] > 0
+    assert result["parameters"] == {"low": 10}
+    assert {row["symbol"] for row in result["data"]} == {"ETHUSDT", "SOLUSDT"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "said"),
+    [
+        ({"strategy": "ema_crossing"}, "bad_strategy", "ema_cross"),
+        ({"strategy": {"entry": "rsii(14) < 30"}}, "bad_condition", "rsi"),
+        ({"strategy": {"entry": "close > 1", "stop": "130%"}}, "bad_strategy", "never fires"),
+        ({"strategy": {"entry": "close > 1", "stop": "0%"}}, "bad_strategy", "none"),
+        ({"strategy": {"entry": "close > 1", "targets": [{"at": "2R"}]}}, "invalid_request", "needs a stop"),
+        ({"strategy": {"entry": "close > ema({n})"}}, "invalid_request", "no parameter"),
+        ({"strategy": "ema_cross", "parameters": {"fats": 9}}, "bad_strategy", "fast"),
+        ({"strategy": "ema_cross", "leverage": 500, "market": "perpetual"}, "invalid_request", "leverage"),
+        ({"strategy": "ema_cross", "leverage": 5}, "invalid_request", "spot has no leverage"),
+        (
+            {"strategy": {"entry": "close > 1", "stop": "30%"}, "leverage": 5, "market": "perpetual"},
+            "bad_strategy",
+            "liquidated",
+        ),
+        ({"strategy": {"short_entry": "close > 1"}}, "invalid_request", "perpetual"),
+        ({"symbols": ["NOSUCHUSDT"]}, "unknown_symbol", "NOSUCH"),
+        ({"start": "2012-01-01T00:00Z", "end": "2012-03-01T00:00Z"}, "not_enough_data", "closed bar"),
+        ({"start": "2012-03-01T00:00Z", "end": "2012-01-01T00:00Z"}, "invalid_request", "before end"),
+        ({"timeframe": "1m", "start": "2020-01-01T00:00Z", "end": "2024-01-01T00:00Z"}, "invalid_request", "bars"),
+    ],
+)
+async def test_what_cannot_be_tested_is_an_error_that_says_why(
+    ask: Ask, asked: dict[str, Any], code: str, said: str
+) -> None:
+    """Unknown names, contradictory numbers, absurd leverage, ranges without data: a code and a way out."""
+    problem = await ask("historical_backtest", **({"symbols": "BTC"} | asked))
+    assert problem["code"] == code, problem
+    assert said in str(problem), problem
