@@ -16,6 +16,7 @@ import signal
 import socket
 import struct
 import sys
+from importlib import import_module
 from typing import Any
 
 from crypto_mcp.errors import CryptoMcpError
@@ -100,6 +101,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from workers import nursery  # by its name, under which the worker unpickles what it sends
-
-    nursery.main()
+    # By its name, under which the worker knows the errors it sends.
+    import_module("workers.nursery").main()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, field_validator, model_validator
+from pydantic import AwareDatetime, Field, WithJsonSchema, field_validator, model_validator
 
 from crypto_mcp.models.analysis import Detail, Provenance
 from crypto_mcp.models.answers import Contract
@@ -38,6 +38,21 @@ class Costs(Contract):
     )
 
 
+# Written out, these two would be most of what a model reads of all tools; docs/backtesting.md has every field.
+_NAME_OR_OBJECT, _OBJECT = {"anyOf": [{"type": "string"}, {"type": "object"}]}, {"type": "object"}
+_STRATEGY = (
+    "ema_cross, rsi_reversal, turtle, bollinger_squeeze, supertrend, order_block_retest, fvg_fill, choch_reversal, "
+    "vwap_reversion, buy_and_hold; or {entry, exit, short_entry, short_exit: conditions such as "
+    "'crosses_above(ema({fast}), ema(21))'; stop: '3%', '2 atr' or 'structure'; trailing: '5%'; break_even: '1R'; "
+    "max_bars; targets: [{at: '2R', share: 50}]; sizing: {method: equity, fixed, risk, volatility or kelly, amount}; "
+    "max_open; cooldown; session: {from_hour, to_hour, weekdays}; parameters: {fast: 9}}"
+)
+_COSTS = (
+    "Percent: maker_fee and taker_fee 0.1, spread 0, slippage 0.02, slippage_atr 0, impact 0, funding 0.01 a time, "
+    "maintenance_margin 0.5."
+)
+
+
 class BacktestParams(Contract):
     """What to test, on which bars, under which rules."""
 
@@ -47,12 +62,12 @@ class BacktestParams(Contract):
     timeframe: Timeframe = Field(Timeframe.H1, description="Length of a bar.")
     start: AwareDatetime | None = Field(None, description="First bar; a year before the end by default.")
     end: AwareDatetime | None = Field(None, description="Bars that close by then; now by default.")
-    strategy: str | Strategy = Field("ema_cross", description="A built-in one by name, or one of your own.")
+    strategy: Annotated[str | Strategy, WithJsonSchema(_NAME_OR_OBJECT)] = Field("ema_cross", description=_STRATEGY)
     parameters: dict[ParameterName, float] = Field({}, description="Values in place of the strategy's usual ones.")
     capital: float = Field(10_000, gt=0, le=1e12, description="Cash at the start, quote asset.")
     market: Market = Field("spot", description="Shorts, leverage and funding exist on perpetuals only.")
     leverage: float = Field(1, ge=1, le=MOST_LEVERAGE, description="Isolated margin.")
-    costs: Costs = Costs()
+    costs: Annotated[Costs, WithJsonSchema(_OBJECT)] = Field(Costs(), description=_COSTS)
     lookahead_check: bool | None = Field(
         None, description="Replay of truncated data; on by default for conditions of your own."
     )

@@ -22,3 +22,9 @@ def test_a_built_in_strategy_trades(name: str) -> None:
     assert np.isfinite(run.equity).all()
     assert run.equity.tobytes() == again.equity.tobytes()
     assert run.trades.tobytes() == again.trades.tobytes()
+
+
+def test_the_tool_tells_the_names_of_the_built_in_strategies() -> None:
+    """What the schema says of `strategy` names every built-in one."""
+    said = BacktestParams.model_json_schema()["properties"]["strategy"]["description"]
+    assert all(name in said for name in STRATEGIES), said
