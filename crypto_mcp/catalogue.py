@@ -6,6 +6,9 @@ needs its two models, its handler and one entry in `KINDS`, and nothing else.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -20,6 +23,7 @@ from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.models.backtest import BacktestParams, BacktestResult
 from crypto_mcp.models.charts import Chart, ChartParams
 from crypto_mcp.models.risk import RiskAssessment, RiskParams
+from crypto_mcp.models.scans import MarketScan, ScanParams
 from crypto_mcp.models.timeframes import Timeframe
 
 _DAY = 86_400
@@ -188,6 +192,20 @@ def _chart_key(params: ChartParams) -> str:
     return f"chart:{params.symbol}:{params.timeframe}:{bars}:{params.theme}"
 
 
+def _scan_key(params: ScanParams) -> str:
+    """Of the minute in which it is asked; other parameters than the scan's usual ones are told by their digest."""
+    minute = int(time.time()) // 60 * 60
+    unusual = params.model_dump(mode="json", exclude_defaults=True, exclude={"scan_type"})
+    digest = hashlib.blake2b(json.dumps(unusual, sort_keys=True).encode(), digest_size=6).hexdigest()
+    return f"market_scan:{params.scan_type}:{minute}" + (f":{digest}" if unusual else "")
+
+
+def _until_next_scan(result: MarketScan) -> float:
+    """A scan is true until the next bar closes, of any of the timeframes it looked at."""
+    at = result.timestamp.timestamp()
+    return min(_length(timeframe) - at % _length(timeframe) for timeframe in result.data.timeframes)
+
+
 KINDS: tuple[JobKind[Any, Any], ...] = (
     JobKind(
         name="analyze_crypto",
@@ -222,6 +240,22 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         scope="analysis:read",
         cost=2,
         tool=False,
+    ),
+    JobKind(
+        name="market_scanner",
+        list="analysis:queue",
+        params=ScanParams,
+        result=MarketScan,
+        handler="workers.scanning:market_scanner",
+        title="Scan the market",
+        summary=(
+            "Looks at all pairs of a quote asset for a setup (momentum, breakout, reversal, squeeze, zones ...) or a "
+            "condition of yours; ranks what matched, with the facts, key levels and a picture of the closes."
+        ),
+        example={"scan_type": "momentum", "timeframes": ["1h"], "limit": 10},
+        cache=CacheRule(key=_scan_key, ttl=60, good_for=_until_next_scan, collection="market_scans"),
+        scope="analysis:read",
+        cost=5,
     ),
     JobKind(
         name="risk_assessment",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from crypto_mcp.market.candle_reader import CandleReader
     from crypto_mcp.market.prices import Prices
     from crypto_mcp.market.sharing import Sharing
+    from crypto_mcp.market.universe_candles import UniverseCandles
     from crypto_mcp.settings import Settings
     from crypto_mcp.stores.mongo import MongoStore
 
@@ -75,6 +76,13 @@ class Services:
         return CandleReader(self.market, RecentCandles(self.cache), self.archive)
 
     @cached_property
+    def universe(self) -> UniverseCandles:
+        """The newest bars of many symbols at once."""
+        from crypto_mcp.market.universe_candles import UniverseCandles
+
+        return UniverseCandles(self.market, self.cache, self.archive)
+
+    @cached_property
     def archive(self) -> CandleArchive:
         """Closed bars that are kept for good."""
         from crypto_mcp.market.candle_archive import CandleArchive
@@ -104,7 +112,7 @@ class Services:
 
     async def close(self) -> None:
         """Closes what was opened."""
-        for name in ("candles", "market", "futures", "mongo"):
+        for name in ("candles", "universe", "market", "mongo"):
             if name in self.__dict__:
                 with contextlib.suppress(OSError):
                     await self.__dict__.pop(name).close()

@@ -23,6 +23,10 @@ class Bars:
     def __init__(self, candles: Candles) -> None:
         self.candles = candles
 
+    def event(self, name: str, options: tuple[Any, ...]) -> Bools | Floats:
+        """What an event of that name gives on these bars."""
+        return EVENTS[name](self, *options)
+
     @cached_property
     def structure(self) -> Structure:
         """Their market structure."""

@@ -15,7 +15,7 @@ import talib
 from crypto_mcp.analysis.findings import Bools
 from crypto_mcp.analysis.indicators import INDICATORS
 from crypto_mcp.conditions.alignment import aligned, as_timeframe
-from crypto_mcp.conditions.events import EVENTS, Bars
+from crypto_mcp.conditions.events import Bars
 from crypto_mcp.conditions.plan import Plan
 from crypto_mcp.models.candles import Candles, Floats
 from crypto_mcp.models.timeframes import Timeframe
@@ -197,6 +197,6 @@ OPERATIONS: dict[str, Callable[..., Value]] = {
     "highest": _rolling(_highest, -np.inf),
     "lowest": _rolling(_lowest, np.inf),
     "total": _rolling(_total, 0.0),
-    "event": lambda context, _, name, *options: EVENTS[name](context, *options),
+    "event": lambda context, _, name, *options: context.event(name, options),
     "tf": _higher,
 }

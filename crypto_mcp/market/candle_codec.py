@@ -29,6 +29,9 @@ SMALL, QUICK = 12, 1
 """How hard zstandard tries: for what is kept, and for what is passed on."""
 
 _MOST_DECIMALS = 10
+_SAMPLE = 32
+"""Values by which the number of decimals is guessed before all are looked at."""
+
 _EXACT = 2.0**53
 """Whole numbers up to here are exact in float64."""
 
@@ -81,14 +84,19 @@ def _damaged(why: str) -> DamagedCandles:
 
 def _decimals(values: Floats) -> int:
     """The least number of decimals that says every value exactly, or -1 if no small one does."""
-    bits = values.view(np.int64)
-    for decimals in range(_MOST_DECIMALS + 1):
-        with np.errstate(over="ignore"):
-            scaled = np.rint(values * 10.0**decimals)
-        if (np.abs(scaled) < _EXACT).all() and np.array_equal((scaled / 10.0**decimals).view(np.int64), bits):
-            # A quotient of exact numbers is rounded as the decimal itself is when it is read.
-            return decimals if not np.signbit(values).any() else _RAW
-    return _RAW
+    if np.signbit(values).any():
+        return _RAW
+    flat = values.reshape(-1)
+    some = flat[:: max(1, len(flat) // _SAMPLE)]
+    least = next((decimals for decimals in range(_MOST_DECIMALS + 1) if _is_exact(some, decimals)), _MOST_DECIMALS + 1)
+    return next((decimals for decimals in range(least, _MOST_DECIMALS + 1) if _is_exact(flat, decimals)), _RAW)
+
+
+def _is_exact(values: Floats, decimals: int) -> bool:
+    """Whether the values on that grid are these: a quotient of exact numbers is rounded as its decimal is when read."""
+    with np.errstate(over="ignore"):
+        scaled = np.rint(values * 10.0**decimals)
+    return bool((np.abs(scaled) < _EXACT).all() and np.array_equal(scaled / 10.0**decimals, values))
 
 
 def _whole(values: Floats, decimals: int) -> Ints:

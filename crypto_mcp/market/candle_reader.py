@@ -146,7 +146,7 @@ class CandleReader:
             market = await self._newest_archived(symbol, timeframe, bars, now)
             if market is None:
                 market = await self._source.candles(symbol, timeframe, bars)
-                self._later(self._learn(symbol, timeframe, _known_newest(market)))
+                self._later(self._learn(symbol, timeframe, known_newest(market)))
             found = Recent(market, bars)
             if self._recent is not None:
                 await self._recent.put(venue, timeframe, found)
@@ -226,7 +226,7 @@ def known_of(market: MarketCandles, span: Span) -> Known:
     return Known(Span(span.start, max(span.start, min(span.end, end))), candles, market.origin, observed)
 
 
-def _known_newest(market: MarketCandles) -> Known:
+def known_newest(market: MarketCandles) -> Known:
     """The newest bars are known from the first to the last of them."""
     first, last = int(market.candles.open_time[0]), int(market.candles.close_time[-1])
     return known_of(market, Span(first, last))
