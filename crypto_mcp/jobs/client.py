@@ -156,6 +156,25 @@ class JobClient:
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
+    async def ages(self, *lists: str) -> dict[str, float | None]:
+        """Seconds the next job of each list has waited; None where there is none, or it was pushed from outside."""
+        try:
+            pipe = self._redis.pipeline(transaction=False)
+            for name in lists:
+                pipe.lindex(name, -1)
+            ids = [envelope.named_id(raw) if raw else "" for raw in await pipe.execute()]
+            for job_id in ids:
+                pipe.hget(keys.job(job_id), "submitted_at")
+            pipe.time()
+            *submitted, (seconds, micros) = await pipe.execute()
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        now = seconds + micros / 1e6
+        return {
+            name: None if at is None else round(max(0.0, now - float(at) / 1000), 3)
+            for name, at in zip(lists, submitted, strict=True)
+        }
+
 
 def _fits(record: JobRecord, kind: str | None, state: JobState | None, client: str | None) -> bool:
     return (

@@ -11,10 +11,12 @@ from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 from mcp.server.transport_security import TransportSecuritySettings
-from starlette.responses import HTMLResponse, JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.routing import Route
 
 import crypto_mcp
+from crypto_mcp.access.identity import current
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.server import problems
 from crypto_mcp.server.analyses import analysis_routes
@@ -22,6 +24,8 @@ from crypto_mcp.server.charts import chart_routes
 from crypto_mcp.server.dead_letters import dead_routes
 from crypto_mcp.server.front import Front, open_front
 from crypto_mcp.server.gate import Gate
+from crypto_mcp.server.infrastructure import infrastructure
+from crypto_mcp.server.metrics import exposition
 from crypto_mcp.server.problems import Problem, described
 from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds
 from crypto_mcp.server.rest import catalogue_routes, front_of, job_routes
@@ -99,6 +103,21 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE) -> FastAPI:
     for routes in (*of_catalogue, job_routes, dead_routes, workflow_routes, session_routes):
         app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
+    app.add_api_route(
+        "/health/infrastructure",
+        _infrastructure(settings),
+        tags=["health"],
+        summary="How this process stands, in detail",
+        responses=described(401, 403),
+    )
+    app.add_api_route(
+        "/metrics",
+        metrics,
+        tags=["health"],
+        summary="Figures for Prometheus",
+        response_class=PlainTextResponse,
+        responses=described(401, 403),
+    )
     app.add_api_route("/", _page(catalogue), include_in_schema=False, response_class=HTMLResponse)
     return app
 
@@ -107,6 +126,21 @@ async def health(request: Request) -> JSONResponse:
     """`ok`, or `degraded` when something is away but calls are still accepted; 503 when they are not."""
     report = await front_of(request).health.report()
     return JSONResponse(report, 503 if report["status"] == "down" else 200)
+
+
+def _infrastructure(settings: Settings) -> Any:
+    async def report(request: Request) -> dict[str, Any]:
+        """Settings in force, connections, caches, queues, workers and speed."""
+        current().require("metrics:read")
+        return await infrastructure(front_of(request), settings)
+
+    return report
+
+
+async def metrics(request: Request) -> PlainTextResponse:
+    """Of all processes of this front end together, in Prometheus's text format."""
+    current().require("metrics:read")
+    return PlainTextResponse(await exposition(front_of(request)), media_type=CONTENT_TYPE_LATEST)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

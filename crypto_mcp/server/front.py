@@ -20,6 +20,7 @@ from crypto_mcp.jobs.waiting import Watcher
 from crypto_mcp.server.answering import Answering
 from crypto_mcp.server.callers import Callers
 from crypto_mcp.server.health import Check, Health
+from crypto_mcp.server.infrastructure import Performance
 from crypto_mcp.server.recording import Recorder
 from crypto_mcp.stores.cache import MemoryCache, ResultCache
 from crypto_mcp.stores.executions import Executions
@@ -27,7 +28,9 @@ from crypto_mcp.stores.mongo import MongoStore
 from crypto_mcp.stores.tool_log import ToolLog
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from redis.asyncio import Redis
 
     from crypto_mcp.catalogue import Catalogue
     from crypto_mcp.settings import AccessSettings, Settings
@@ -47,6 +50,10 @@ class Front:
     stored: MongoStore
     health: Health
     callers: Callers
+    connections: Mapping[str, Redis]
+    cache: ResultCache
+    tool_log: ToolLog | None
+    performance: Performance
     keyring: Keyring | None
     executions: Executions | None
 
@@ -81,7 +88,8 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
         callers = Callers(RateLimits(sessions, settings.access), Sessions(sessions, catalogue), Recorder(tool_log))
         jobs = JobClient(queue, settings.queue)
         memory = MemoryCache(settings.server.memory_cache)
-        answering = Answering(catalogue, jobs, watcher, ResultCache(cache, memory), mongo, settings.server, callers)
+        results = ResultCache(cache, memory)
+        answering = Answering(catalogue, jobs, watcher, results, mongo, settings.server, callers)
         yield Front(
             answering=answering,
             jobs=jobs,
@@ -89,6 +97,10 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
             stored=mongo,
             health=Health(checks),
             callers=callers,
+            connections={"queue": queue, "cache": cache, "sessions": sessions},
+            cache=results,
+            tool_log=tool_log,
+            performance=Performance(),
             keyring=keyring,
             executions=executions,
         )

@@ -11,6 +11,7 @@ from structlog.contextvars import get_contextvars
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.models.privacy import redacted
+from crypto_mcp.server.metrics import count_call
 from crypto_mcp.stores.tool_log import ToolCall
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class Recorder:
 
     def answered(self, kind: JobKind[Any, Any], params: BaseModel, outcome: Outcome, began: float) -> None:
         """A call was answered; `began` is `time.perf_counter()` at its beginning."""
+        code = None if outcome.error is None else outcome.error.code
+        count_call(kind.name, outcome.status, outcome.cached_in, code, time.perf_counter() - began)
         if self._tool_log is not None:
             response: dict[str, Any] = {"cached_in": outcome.cached_in, "result": _told(kind, outcome.result)}
             response = {name: value for name, value in response.items() if value is not None}
@@ -40,6 +43,7 @@ class Recorder:
 
     def refused(self, kind: JobKind[Any, Any], params: BaseModel | None, error: CryptoMcpError, began: float) -> None:
         """A call was refused. Parameters that do not fit the contract are not written: nobody knows what is in them."""
+        count_call(kind.name, "refused", None, error.code, time.perf_counter() - began)
         if self._tool_log is not None:
             arguments = {} if params is None else redacted(params)
             message = error.code if params is None else _message(kind, error.code, error.message)

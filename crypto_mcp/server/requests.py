@@ -14,6 +14,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest, TimedOut
+from crypto_mcp.server.metrics import count_request
 from crypto_mcp.server.problems import body_of, problem, surprise
 
 if TYPE_CHECKING:
@@ -76,13 +77,17 @@ class RequestBounds:
         began = time.perf_counter()
         with bound_contextvars(request_id=request_id, **_execution(headers)):
             await self._serve(exchange, headers.get(b"content-length", b""))
+            seconds = time.perf_counter() - began
+            count_request(scope, exchange.status, seconds)
+            if "front" in scope["state"]:
+                scope["state"]["front"].performance.note(exchange.status, seconds)
             say = log.debug if scope["path"] == "/health" else log.info  # probes come every few seconds
             say(
                 "request",
                 method=scope["method"],
                 path=scope["path"],
                 status=exchange.status,
-                ms=round((time.perf_counter() - began) * 1000, 2),
+                ms=round(seconds * 1000, 2),
             )
 
     async def _serve(self, exchange: _Exchange, content_length: bytes) -> None:

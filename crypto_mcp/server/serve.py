@@ -7,7 +7,9 @@ The parent imports the application once and forks: four processes answer 1.1 s a
 from __future__ import annotations
 
 import gc
+import os
 import socket
+import tempfile
 from typing import TYPE_CHECKING
 
 import structlog
@@ -36,7 +38,8 @@ class CannotListen(CryptoMcpError):
 
 def run(settings: Settings, catalogue: Catalogue = CATALOGUE) -> None:
     """Serves until SIGTERM or SIGINT, then returns. `CannotListen` if the port is taken."""
-    with listen(settings.server) as listening:
+    with listen(settings.server) as listening, tempfile.TemporaryDirectory(prefix="crypto-mcp-metrics-") as counted:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = counted  # before prometheus_client is imported, which looks for it
         gc.disable()  # nothing that imports make is garbage
         from crypto_mcp.server.app import build_app  # after the port is known to be free: this is what takes time
         from crypto_mcp.server.uvicorn_server import GracefulServer

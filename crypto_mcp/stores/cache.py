@@ -103,9 +103,21 @@ class ResultCache:
         self._redis = redis
         self._memory = memory
         self._outage = Outage("cache")
+        self._found = {"memory": 0, "redis": 0, "none": 0}
+
+    def report(self) -> dict[str, float]:
+        """Bytes in memory, and where the answers asked for since the start were; `hit_rate` is their share of all."""
+        asked = sum(self._found.values())
+        rate = 1 - self._found["none"] / asked if asked else 0.0
+        return {"memory_bytes": self._memory.size, **self._found, "hit_rate": round(rate, 4)}
 
     async def get(self, key: str) -> Found | None:
         """The result under a key. What was found in Redis is in memory from then on, and no longer than in Redis."""
+        found = await self._get(key)
+        self._found["none" if found is None else found.level] += 1
+        return found
+
+    async def _get(self, key: str) -> Found | None:
         body = self._memory.get(key)
         if body is not None:
             return Found(body, "memory")

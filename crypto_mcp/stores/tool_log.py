@@ -95,6 +95,11 @@ class ToolLog:
                 await self._task
         await self.flush()
 
+    def report(self) -> dict[str, int]:
+        """Calls that wait to be written, bytes kept on disk, and calls dropped for want of room."""
+        kept = self._file.stat().st_size if self._file.exists() else 0
+        return {"waiting": len(self._waiting), "bytes_on_disk": kept, "dropped": self.dropped}
+
     def note(self, call: ToolCall) -> None:
         """Takes a call to be written; drops it if too many wait."""
         if len(self._waiting) >= _MOST_WAITING:
