@@ -40,8 +40,8 @@ format: $(READY) ## Format the code and fix what the linter can
 bench: $(READY) ## Measure speed beside other systems (ONLY=queue for one section)
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
-chaos: $(READY) ## 20,000 jobs under killed workers, killed Redis and cut sockets
-	@$(BIN)/python -m tests.chaos $(ARGS)
+chaos: $(READY) ## Kill, cut and restart everything, then count what was lost (ONLY=feed; default: the queue)
+	@$(BIN)/python -m tests.chaos$(if $(filter-out queue,$(ONLY)),.$(ONLY)) $(ARGS)
 
 lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
 	@uv pip compile --universal --all-extras --generate-hashes --no-header --no-emit-index-url --quiet \

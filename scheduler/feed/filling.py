@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from crypto_mcp.market.binance import BinanceSpot
+    from crypto_mcp.market.candles import MarketCandles
+    from crypto_mcp.models.candles import Candles
     from scheduler.feed.series import Series
 
 log = structlog.get_logger(__name__)
@@ -27,6 +29,9 @@ _LONGEST_GAP = 10_000
 """Bars; older ones are left to whoever reads the archive, which asks for what it has not."""
 
 _UNKNOWN_PAUSE = 3600.0
+_MARGIN = 2
+"""Bars asked for beyond those that miss: more may have closed by the time the exchange answers."""
+
 _PATIENCE = 90.0
 """Seconds a request may wait for its share of the exchange's limit."""
 
@@ -91,14 +96,24 @@ class Filler:
             return [], 0
         if missing > _LONGEST_GAP:
             log.warning("a gap is too long for the feed: the archive is filled when it is read", series=series.name)
-        if missing <= _ROWS_AT_ONCE or missing > _LONGEST_GAP:
-            count = min(missing, _ROWS_AT_ONCE)
-            try:
-                market = await self._market.candles(series.symbol, series.timeframe, count)
-            except NotEnoughData:
-                return [], 0
-        else:
-            start = (series.last or 0) + series.timeframe.milliseconds
-            market = await self._market.between(series.symbol, series.timeframe, start, now)
+        margin = 0 if series.last is None else _MARGIN
+        market = await self._newest(series, min(missing + margin, _ROWS_AT_ONCE))
+        if market is None:
+            return [], 0
         known_until = int((market.observed_at.timestamp() - SETTLES_IN) * 1000)
+        if missing <= _LONGEST_GAP and series.last is not None and _leaves_out(market.candles, series.last):
+            start = series.last + series.timeframe.milliseconds
+            market = await self._market.between(series.symbol, series.timeframe, start, known_until)
         return ClosedBar.each_of(series.symbol, series.timeframe, market.candles, market.source), known_until
+
+    async def _newest(self, series: Series, count: int) -> MarketCandles | None:
+        """The newest bars, in one cheap request; None if the symbol has none yet."""
+        try:
+            return await self._market.candles(series.symbol, series.timeframe, count)
+        except NotEnoughData:
+            return None
+
+
+def _leaves_out(candles: Candles, last: int) -> bool:
+    """Whether bars after `last` may lie before those of the answer: more had closed by then than was asked for."""
+    return int(candles.open_time[0]) > last + candles.step
