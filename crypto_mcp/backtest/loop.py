@@ -22,13 +22,15 @@ import numpy as np
 from crypto_mcp.backtest.rules import Method, Reason, Signal, Unit
 
 # One symbol's open position. `quantity` is what is left of `size`; `exit` the reason of an exit decided and not yet
-# made; `why` what the stop is at present; `got` adds up what the exits brought; `put_up` is the first margin.
+# made; `why` what the stop is at present; `got` adds up what the exits brought; `put_up` is the first margin;
+# `was` the side of the position before.
 POSITION = np.dtype(
     [
         ("side", "i8"), ("entry_bar", "i8"), ("last_exit", "i8"), ("exit", "i8"), ("why", "i8"), ("filled", "i8"),
         ("quantity", "f8"), ("size", "f8"), ("entry", "f8"), ("margin", "f8"), ("stop", "f8"), ("liquidation", "f8"),
         ("risk", "f8"), ("even_at", "f8"), ("peak", "f8"), ("worst", "f8"), ("best", "f8"), ("fees", "f8"),
         ("funding", "f8"), ("gross", "f8"), ("got", "f8"), ("put_up", "f8"), ("goal", "f8"),
+        ("was", "i8"),
     ],
     align=True,
 )  # fmt: skip
@@ -159,7 +161,7 @@ def _end(p: Any, account: Any, book: Any, s: int, t: int, reason: int) -> None:
         account.margin = 0.0
     if reason == _LIQUIDATION:
         account.liquidations += 1
-    p.side, p.exit, p.quantity, p.last_exit = 0, 0, 0.0, t
+    p.was, p.side, p.exit, p.quantity, p.last_exit = p.side, 0, 0, 0.0, t
 
 
 @_inlined
@@ -390,6 +392,14 @@ def _side(signal: int) -> int:
 
 
 @_inlined
+def _rested(p: Any, rules: Any, side: int, t: int) -> bool:
+    """Whether the symbol may be entered: at the open at which it was left only to turn."""
+    if p.last_exit < 0 or t - p.last_exit > rules.cooldown:
+        return True
+    return bool(t == p.last_exit and rules.cooldown == 0 and side != p.was)
+
+
+@_inlined
 def _equity(positions: Any, account: Any, prices: Any, t: int) -> float:
     total = account.wallet
     for s in range(len(positions)):
@@ -479,8 +489,7 @@ def run_bars(  # noqa: C901, PLR0912, PLR0915 - one pass in the order above: cal
                 signal, p = signals[s, t - 1], positions[s]
                 if signal & _ENTRIES and p.side == 0 and market.allowed[t] and market.volume[s, t] > 0:
                     side, bar = _side(signal), loaded[s]
-                    rested = t - p.last_exit > rules.cooldown or p.last_exit < 0
-                    if side != 0 and rested and account.open < rules.max_open:
+                    if side != 0 and _rested(p, rules, side, t) and account.open < rules.max_open:
                         _load_for_entry(bar, market, s, t)
                         bar.equity = _equity(positions, account, market.open, t)
                         _enter(p, account, book, bar, rules, exits, instruments[s], side)

@@ -226,7 +226,7 @@ def _funding(clock: Clock, symbols: int, rate: float) -> Floats:
     """The rate for every funding time since the bar before, charged at the open."""
     times = clock.times // _FUNDING
     charged = rate * np.diff(times, prepend=times[:1]).astype(np.float64)
-    return np.ascontiguousarray(np.broadcast_to(charged, (symbols, len(times))))
+    return np.tile(charged, (symbols, 1))
 
 
 def _allowed(times: Ints, session: Session | None) -> NDArray[np.bool_]:
