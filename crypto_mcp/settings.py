@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AwareDatetime,
@@ -22,6 +23,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -140,6 +142,20 @@ class MarketSettings(Group):
     binance_futures_url: str = Field(
         "https://fapi.binance.com", description="Binance USD-M futures REST, market data only, no key needed."
     )
+    coingecko_url: str = Field(
+        "https://api.coingecko.com/api/v3",
+        description="CoinGecko. Paid keys need https://pro-api.coingecko.com/api/v3.",
+    )
+    coingecko_key: SecretStr | None = Field(None, description="CoinGecko works without; a free demo key gets more.")
+    coingecko_plan: Literal["demo", "pro"] = Field("demo", description="What the key is of.")
+    coinmarketcap_url: str = Field("https://pro-api.coinmarketcap.com", description="CoinMarketCap.")
+    coinmarketcap_key: SecretStr | None = Field(None, description="Without one its keyless door is used.")
+    alternative_url: str = Field(
+        "https://api.alternative.me", description="Fear and greed index, if CoinMarketCap has none to give."
+    )
+    without: list[Literal["binance-futures", "coingecko", "coinmarketcap", "alternative.me"]] = Field(
+        [], description="Sources that are never asked; results say that they are missing."
+    )
     allowance: float = Field(
         0.96,
         gt=0,
@@ -159,6 +175,21 @@ class MarketSettings(Group):
     )
     timeout: PositiveFloat = Field(5.0, description="Seconds for one request.")
     attempts: PositiveInt = Field(3, description="Tries of one request inside one job attempt.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _follow_the_sandbox(cls, given: Any) -> Any:
+        """A `binance_url` on this machine is a sandbox, which plays all sources: those not given follow it."""
+        url = given.get("binance_url") if isinstance(given, dict) else None
+        if not isinstance(url, str) or urlsplit(url).hostname not in ("127.0.0.1", "localhost", "::1"):
+            return given
+        root = url.rstrip("/")
+        return {
+            "binance_futures_url": root,
+            "coingecko_url": f"{root}/coingecko/api/v3",
+            "coinmarketcap_url": f"{root}/coinmarketcap",
+            "alternative_url": f"{root}/alternative",
+        } | given
 
 
 class SandboxSettings(Group):

@@ -10,17 +10,33 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from crypto_mcp.market.alternative import Alternative
     from crypto_mcp.market.binance import BinanceSpot
     from crypto_mcp.market.binance_futures import BinanceFutures
     from crypto_mcp.market.binance_listing import Listing
     from crypto_mcp.market.binance_tickers import Tickers
     from crypto_mcp.market.candle_archive import CandleArchive
     from crypto_mcp.market.candle_reader import CandleReader
+    from crypto_mcp.market.coingecko import CoinGecko
+    from crypto_mcp.market.coinmarketcap import CoinMarketCap
+    from crypto_mcp.market.outlook import Outlook
     from crypto_mcp.market.prices import Prices
     from crypto_mcp.market.sharing import Sharing
     from crypto_mcp.market.universe_candles import UniverseCandles
     from crypto_mcp.settings import Settings
     from crypto_mcp.stores.mongo import MongoStore
+
+_CLOSED_IN_ORDER = (
+    "outlook",
+    "candles",
+    "universe",
+    "market",
+    "futures",
+    "coingecko",
+    "coinmarketcap",
+    "alternative",
+    "mongo",
+)
 
 
 @dataclass
@@ -42,6 +58,35 @@ class Services:
         from crypto_mcp.market.binance_futures import BinanceFutures
 
         return BinanceFutures(self.settings.market, self.sharing)
+
+    @cached_property
+    def coingecko(self) -> CoinGecko:
+        """Coins by market cap, the whole market, what is looked for."""
+        from crypto_mcp.market.coingecko import CoinGecko
+
+        return CoinGecko(self.settings.market, self.sharing)
+
+    @cached_property
+    def coinmarketcap(self) -> CoinMarketCap:
+        """Coins by market cap, the whole market, fear and greed."""
+        from crypto_mcp.market.coinmarketcap import CoinMarketCap
+
+        return CoinMarketCap(self.settings.market, self.sharing)
+
+    @cached_property
+    def alternative(self) -> Alternative:
+        """Fear and greed."""
+        from crypto_mcp.market.alternative import Alternative
+
+        return Alternative(self.settings.market, self.sharing)
+
+    @cached_property
+    def outlook(self) -> Outlook:
+        """Beside the bars: `await outlook.of(symbol)` for sentiment, `await outlook.coins()` for ranks."""
+        from crypto_mcp.market.outlook import Outlook
+
+        without = self.settings.market.without
+        return Outlook(self.futures, self.coingecko, self.coinmarketcap, self.alternative, without)
 
     @cached_property
     def sharing(self) -> Sharing:
@@ -112,7 +157,7 @@ class Services:
 
     async def close(self) -> None:
         """Closes what was opened."""
-        for name in ("candles", "universe", "market", "mongo"):
+        for name in _CLOSED_IN_ORDER:
             if name in self.__dict__:
                 with contextlib.suppress(OSError):
                     await self.__dict__.pop(name).close()

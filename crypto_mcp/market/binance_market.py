@@ -175,6 +175,11 @@ class BinanceMarket:
         await self._clock.now()
         return self._clock.skew or 0.0
 
+    @property
+    def told_by(self) -> str:
+        """Who answered last; a sandbox whenever it was one."""
+        return "sandbox" if (self._venue or "").startswith("sandbox") else self._routes.source
+
     def source(self, headers: Mapping[str, str]) -> str:
         """Who said so: a sandbox whenever one did."""
         return "sandbox" if "x-sandbox" in headers else self._routes.source
@@ -211,17 +216,17 @@ class BinanceMarket:
             keep=_SHARED_FOR,
             stamp=now,
         )
-        reply = await self._of_symbol(symbol, question)
-        self._venue = self._venue_of(reply.headers)
-        return reply
+        return await self._of_symbol(symbol, question)
 
     async def _of_symbol(self, symbol: str, question: Question[T]) -> Reply[T]:
         try:
-            return await self._http.ask(question)
+            reply = await self._http.ask(question)
         except SourceRefuses as error:
             if error.provider_code in (INVALID_SYMBOL, ILLEGAL_CHARACTERS):
                 raise await self.listing.unknown(symbol) from error
             raise
+        self._venue = self._venue_of(reply.headers)
+        return reply
 
     async def _refilled(self, symbol: str, timeframe: Timeframe, rows: Rows) -> Rows:
         """The rows with what is missing in between asked for once more. What is missing then is a fact for an hour."""

@@ -88,10 +88,10 @@ class BadSourceData(SourceUnavailable):
     code = "source_bad_data"
 
 
-def bad_data(what: str) -> BadSourceData:
-    """The error for an answer that holds `what`."""
+def bad_data(what: str, who: str = "the exchange") -> BadSourceData:
+    """The error for an answer of `who` that holds `what`."""
     return BadSourceData(
-        f"the exchange answered with data that cannot be: {what}",
+        f"{who} answered with data that cannot be: {what}",
         hint="Nothing was made of it. Try again in a minute.",
         retry_after=5,
     )

@@ -122,7 +122,7 @@ def test_a_fill_lies_where_the_bar_traded(seed: int) -> None:
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_bars_that_are_passed_over_change_nothing(seed: int) -> None:
-    """One symbol alone skips bars on which nothing can happen; beside another that never trades it cannot: same bytes."""
+    """One symbol alone skips bars on which nothing can happen; beside one that never trades it cannot: same bytes."""
     alone = drawn(seed, 1, 400)
     for rule in ("trail_percent", "trail_atr", "even_unit", "max_bars"):
         alone.rules[rule] = 0
