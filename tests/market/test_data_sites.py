@@ -104,8 +104,11 @@ async def test_a_wrong_key_is_a_matter_of_settings(sandbox: SandboxServer) -> No
 async def test_data_that_cannot_be_is_no_data(sites: Sites, sandbox: SandboxServer, kind: str) -> None:
     sandbox.fault(kind, path="/coin")
     sandbox.fault(kind, path="/alternative")
-    for ask in (sites.coingecko.coins, sites.coingecko.whole_market, sites.coingecko.trending,
-                sites.coinmarketcap.coins, sites.coinmarketcap.whole_market, sites.alternative.fear_and_greed):  # fmt: skip
+    asks = (
+        *(sites.coingecko.coins, sites.coingecko.whole_market, sites.coingecko.trending),
+        *(sites.coinmarketcap.coins, sites.coinmarketcap.whole_market, sites.alternative.fear_and_greed),
+    )
+    for ask in asks:
         with pytest.raises(SourceUnavailable) as caught:
             await ask()
         assert isinstance(caught.value, BadSourceData) == (kind == "wrong_types")
