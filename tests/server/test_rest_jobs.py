@@ -113,8 +113,8 @@ async def test_a_failed_job_is_a_problem_with_the_code_of_its_error(
 
 
 async def test_a_hundred_equal_calls_are_one_job(http: httpx2.AsyncClient, text: str) -> None:
-    answers = await asyncio.gather(*(submit(http, "gated", text) for _ in range(100)))
     waiting = [asyncio.create_task(submit(http, "gated", text, params={"wait": 20})) for _ in range(10)]
+    answers = await asyncio.gather(*(submit(http, "gated", text) for _ in range(100)))
     job_ids = {answer.json()["job_id"] for answer in answers}
     assert len(job_ids) == 1
     await running(http, job_ids.pop())
