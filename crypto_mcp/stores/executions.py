@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel
 
 from crypto_mcp.errors import InvalidRequest
+from crypto_mcp.models.answers import LOCAL
 
 if TYPE_CHECKING:
     from crypto_mcp.stores.postgres import PostgresStore
@@ -54,22 +55,23 @@ class Executions:
         self, client: str, execution_id: str, workflow_id: str, status: str, data: dict[str, Any]
     ) -> Execution:
         """Begins an execution, or brings it up to date; what `data` does not name stays."""
+        text = orjson.dumps(data).decode().replace("\\u0000", "\\ufffd")  # jsonb has no NUL
         async with self._postgres.connection() as connection:
             row = await connection.fetchrow(
                 "INSERT INTO workflow_executions AS known "
                 "(client_id, execution_id, workflow_id, status, execution_data) VALUES ($1, $2, $3, $4, $5::jsonb) "
-                "ON CONFLICT (client_id, execution_id) DO UPDATE SET "
+                "ON CONFLICT (execution_id) DO UPDATE SET "
                 "workflow_id = excluded.workflow_id, status = excluded.status, updated_at = now(), "
                 "execution_data = known.execution_data || excluded.execution_data RETURNING *",
-                client, execution_id, workflow_id, status, orjson.dumps(data).decode().replace("\\u0000", "\\ufffd"),
+                client, _key(client, execution_id), workflow_id, status, text,
             )  # fmt: skip
-        return _execution(row)
+        return _execution(row, execution_id)
 
     async def get(self, client: str, execution_id: str) -> Execution:
         """The execution with its calls. `UnknownExecution` if this client has none of that id."""
         async with self._postgres.connection() as connection:
             row = await connection.fetchrow(
-                "SELECT * FROM workflow_executions WHERE client_id = $1 AND execution_id = $2", client, execution_id
+                "SELECT * FROM workflow_executions WHERE execution_id = $1", _key(client, execution_id)
             )
             if row is None:
                 raise UnknownExecution(
@@ -80,9 +82,15 @@ class Executions:
                 "WHERE client_id = $1 AND execution_id = $2 ORDER BY created_at LIMIT $3",
                 client, execution_id, _MOST_CALLS,
             )  # fmt: skip
-        found = _execution(row)
+        found = _execution(row, execution_id)
         return found.model_copy(update={"calls": [ExecutionCall.model_validate(dict(call)) for call in calls]})
 
 
-def _execution(row: Any) -> Execution:
-    return Execution(**{**dict(row), "data": orjson.loads(row["execution_data"])})
+def _key(client: str, execution_id: str) -> str:
+    """The primary key: two clients may use the same numbers. No id of an execution holds a slash."""
+    return execution_id if client == LOCAL else f"{client}/{execution_id}"
+
+
+def _execution(row: Any, execution_id: str) -> Execution:
+    fields = {**dict(row), "execution_id": execution_id, "data": orjson.loads(row["execution_data"])}
+    return Execution(**fields)

@@ -121,10 +121,10 @@ def test_a_first_run_prints_a_real_answer_and_where_things_are(stack: Running) -
 
 
 def test_what_it_keeps_is_for_its_owner_only(stack: Running, place: Path) -> None:
-    for name in ("secrets.json", "run.env", "redis/redis.conf", "mongodb/keyfile"):
+    for name in ("secrets.json", "run.env", "admin.key", "redis/redis.conf", "mongodb/keyfile"):
         assert (place / ".local" / name).stat().st_mode & 0o077 == 0, name
     secrets = re.findall(r"[0-9a-f]{48}", (place / ".local" / "secrets.json").read_text())
-    assert len(secrets) == 5
+    assert len(secrets) == 6
     for child in stack.process.children(recursive=True):
         assert not any(secret in " ".join(child.cmdline()) for secret in secrets)
     logs = "".join(path.read_text(errors="replace") for path in (place / ".local" / "logs").iterdir())

@@ -9,6 +9,3 @@ CREATE INDEX mcp_tool_logs_client_id_created_at ON mcp_tool_logs (client_id, cre
 CREATE INDEX mcp_tool_logs_execution_id ON mcp_tool_logs (execution_id) WHERE execution_id IS NOT NULL;
 
 ALTER TABLE workflow_executions ADD COLUMN client_id text NOT NULL DEFAULT 'local';
--- Two clients may use the same numbers.
-ALTER TABLE workflow_executions DROP CONSTRAINT workflow_executions_pkey;
-ALTER TABLE workflow_executions ADD PRIMARY KEY (client_id, execution_id);
