@@ -22,6 +22,7 @@ from crypto_mcp.models.analysis import Analysis, AnalyzeParams, Provenance
 from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.models.backtest import BacktestParams, BacktestResult
 from crypto_mcp.models.charts import Chart, ChartParams
+from crypto_mcp.models.portfolio import PortfolioParams, PortfolioReport
 from crypto_mcp.models.risk import RiskAssessment, RiskParams
 from crypto_mcp.models.scans import MarketScan, ScanParams
 from crypto_mcp.models.timeframes import Timeframe
@@ -44,12 +45,14 @@ class CacheRule(Generic[ParamsT, ResultT]):
         ttl: seconds, at most.
         good_for: seconds the result stays true, where that can be shorter than `ttl` (a bar closes).
         collection: MongoDB collection that keeps the result, or None.
+        in_memory: whether front ends keep it in their memory too; not where a change may end it early.
     """
 
     key: Callable[[ParamsT], str | None]
     ttl: int
     good_for: Callable[[ResultT], float] | None = None
     collection: str | None = None
+    in_memory: bool = True
 
     def seconds(self, result: ResultT) -> int:
         """TTL of this result; 0 means that it is out of date already and is not cached."""
@@ -206,6 +209,13 @@ def _until_next_scan(result: MarketScan) -> float:
     return min(_length(timeframe) - at % _length(timeframe) for timeframe in result.data.timeframes)
 
 
+def _portfolio_key(params: PortfolioParams) -> str | None:
+    """Only the plain reading is cached; sections on request and changes are not."""
+    plain = PortfolioParams(portfolio_id=params.portfolio_id, detail=params.detail)
+    full = ":full" if params.detail == "full" else ""
+    return f"portfolio:{params.portfolio_id}{full}" if params == plain else None
+
+
 KINDS: tuple[JobKind[Any, Any], ...] = (
     JobKind(
         name="analyze_crypto",
@@ -256,6 +266,25 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         cache=CacheRule(key=_scan_key, ttl=60, good_for=_until_next_scan, collection="market_scans"),
         scope="analysis:read",
         cost=5,
+    ),
+    JobKind(
+        name="portfolio_monitor",
+        list="analysis:queue",
+        params=PortfolioParams,
+        result=PortfolioReport,
+        handler="workers.portfolio:portfolio_monitor",
+        title="Keep and watch a portfolio",
+        summary=(
+            "Keeps portfolios of spot and perpetual positions; answers with value, profit, VaR and expected shortfall, "
+            "exposure, drawdown and suggestions. Changes: create, deposit, withdraw, add/edit/close_position, "
+            "record_trade, record_funding, import_trades, delete. It never trades."
+        ),
+        example={"action": "get", "portfolio_id": "default"},
+        cache=CacheRule(key=_portfolio_key, ttl=30, in_memory=False),
+        scope="portfolio:read",
+        read_only=False,
+        owned=True,
+        changes=lambda params: not params.reads,
     ),
     JobKind(
         name="risk_assessment",

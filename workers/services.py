@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from crypto_mcp.market.universe_candles import UniverseCandles
     from crypto_mcp.settings import Settings
     from crypto_mcp.stores.mongo import MongoStore
+    from workers.portfolio_ledger import PortfolioLedger
 
 _CLOSED_IN_ORDER = (
     "outlook",
@@ -154,6 +155,13 @@ class Services:
         from crypto_mcp.stores.mongo import MongoStore
 
         return MongoStore(self.settings.mongo)
+
+    @cached_property
+    def portfolios(self) -> PortfolioLedger:
+        """Portfolios and their ledgers."""
+        from workers.portfolio_ledger import PortfolioLedger
+
+        return PortfolioLedger(self.mongo.portfolios)
 
     async def close(self) -> None:
         """Closes what was opened."""

@@ -213,7 +213,7 @@ class Answering:
         key = kind.cache_key(params, client)
         if kind.cache is None or key is None:
             return None
-        found = await self._cache.get(key)
+        found = await self._cache.get(key, in_memory=kind.cache.in_memory)
         if found is not None:
             return Outcome(JobState.DONE, result=found.body, cached_in=found.level)
         return await self._kept(kind, key) if kind.cache.collection is not None else None

@@ -111,14 +111,17 @@ class ResultCache:
         rate = 1 - self._found["none"] / asked if asked else 0.0
         return {"memory_bytes": self._memory.size, **self._found, "hit_rate": round(rate, 4)}
 
-    async def get(self, key: str) -> Found | None:
-        """The result under a key. What was found in Redis is in memory from then on, and no longer than in Redis."""
-        found = await self._get(key)
+    async def get(self, key: str, *, in_memory: bool = True) -> Found | None:
+        """The result under a key. What was found in Redis is in memory from then on, and no longer than in Redis.
+
+        What a change may end before its time is not kept `in_memory`, where nobody could take it away.
+        """
+        found = await self._get(key, in_memory=in_memory)
         self._found["none" if found is None else found.level] += 1
         return found
 
-    async def _get(self, key: str) -> Found | None:
-        body = self._memory.get(key)
+    async def _get(self, key: str, *, in_memory: bool) -> Found | None:
+        body = self._memory.get(key) if in_memory else None
         if body is not None:
             return Found(body, "memory")
         if self._outage.lasts:
@@ -135,7 +138,8 @@ class ResultCache:
         self._outage.end()
         if body is None:
             return None
-        self._memory.put(key, body, asked_at + left_ms / 1000)
+        if in_memory:
+            self._memory.put(key, body, asked_at + left_ms / 1000)
         return Found(body, "redis")
 
     async def put(self, key: str, body: bytes, seconds: float) -> None:

@@ -21,6 +21,7 @@ from pymongo.errors import PyMongoError
 
 from crypto_mcp.stores.candle_documents import CandleDocuments
 from crypto_mcp.stores.mongo_errors import unavailable
+from crypto_mcp.stores.portfolio_documents import PortfolioDocuments
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -68,6 +69,7 @@ class MongoStore:
         )
         self._database = self._client[settings.database]
         self._indexed: set[str] = set()
+        self.portfolios = PortfolioDocuments(self._database)
 
     async def ensure_indexes(self, *collections: str) -> None:
         """Creates what is missing of the indexes of these collections, of all that are declared by default."""

@@ -1,0 +1,104 @@
+"""The part of a portfolio whose risk can be computed: exposures with the daily returns behind them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crypto_mcp.risk.tail import DEFAULT_METHOD, LEAST_BARS, TailMethod, scenarios, tail
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from crypto_mcp.models.candles import Candles
+    from crypto_mcp.risk.tail import Tail
+    from crypto_mcp.risk.valuation import Priced
+
+    Floats = NDArray[np.float64]
+
+_FULL_HISTORY = 180
+"""Days below which a symbol is left out where others have as many: it would cut their history to its own."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Returns:
+    """Daily simple returns (days by symbols) on days that all symbols have, oldest first."""
+
+    symbols: tuple[str, ...]
+    table: Floats
+
+    def column(self, symbol: str) -> Floats:
+        """Of one symbol."""
+        return np.asarray(self.table[:, self.symbols.index(symbol)])
+
+
+def aligned(days: Mapping[str, Candles]) -> Returns:
+    """Returns from daily candles by symbol; symbols with too short a history are left out."""
+    lengths = {symbol: len(candles) - 1 for symbol, candles in days.items()}
+    least = _FULL_HISTORY if max(lengths.values(), default=0) >= _FULL_HISTORY else LEAST_BARS
+    kept = [symbol for symbol, length in lengths.items() if length >= least]
+    if not kept:
+        return Returns((), np.empty((0, 0)))
+    times = [days[symbol].open_time for symbol in kept]
+    common = times[0]
+    if any(len(each) != len(common) or not np.array_equal(each, common) for each in times[1:]):
+        common = reduce(lambda a, b: np.intersect1d(a, b, assume_unique=True), times)
+    if len(common) <= LEAST_BARS:
+        return Returns((), np.empty((0, 0)))
+    closes = [
+        days[symbol].close if len(at) == len(common) else days[symbol].close[np.searchsorted(at, common)]
+        for symbol, at in zip(kept, times, strict=True)
+    ]
+    table = np.column_stack(closes)
+    return Returns(tuple(kept), table[1:] / table[:-1] - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Exposures:
+    """Positions with returns: amounts (negative for shorts) and the returns of each (days by positions)."""
+
+    positions: tuple[Priced, ...]
+    amounts: Floats
+    returns: Floats
+
+    @property
+    def profit(self) -> Floats:
+        """What the present positions would have gained each day."""
+        return np.asarray(self.returns @ self.amounts)
+
+    @cached_property
+    def scenes(self) -> Floats:
+        """The returns as the default method scales them."""
+        return scenarios(self.returns, self.amounts, DEFAULT_METHOD)
+
+    def tails(
+        self, confidences: Sequence[float] = (0.95, 0.99), method: TailMethod = DEFAULT_METHOD
+    ) -> tuple[Tail, ...]:
+        """VaR and ES at each confidence."""
+        scenes = self.scenes if method == DEFAULT_METHOD else scenarios(self.returns, self.amounts, method)
+        return tuple(tail(scenes, self.amounts, confidence, method) for confidence in confidences)
+
+    def var_with(self, amounts: Floats, confidence: float = 0.95) -> float:
+        """VaR with the positions in other sizes, in the same scenarios."""
+        return tail(self.scenes, amounts, confidence, DEFAULT_METHOD).var
+
+    def single_losses(self, confidence: float) -> Floats:
+        """VaR of each position alone, in the same scenarios."""
+        losses = np.sort(-(self.scenes * self.amounts), axis=0)
+        return np.asarray(losses[-max(1, math.floor(len(losses) * (1 - confidence) + 1e-9))])
+
+
+def exposures(priced: Sequence[Priced], returns: Returns) -> tuple[Exposures, list[str]]:
+    """The positions that have returns, and the symbols of those that have none."""
+    index = {symbol: i for i, symbol in enumerate(returns.symbols)}
+    kept = tuple(each for each in priced if each.position.symbol in index)
+    missing = sorted({each.position.symbol for each in priced if each.position.symbol not in index})
+    columns = [index[each.position.symbol] for each in kept]
+    amounts = np.array([float(each.value) for each in kept])
+    return Exposures(kept, amounts, returns.table[:, columns]), missing

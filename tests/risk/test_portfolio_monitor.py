@@ -1,0 +1,233 @@
+"""`portfolio_monitor` through the queue: what is stored, what is answered, and what is refused."""
+
+from __future__ import annotations
+
+import secrets
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pymongo import AsyncMongoClient
+from redis.asyncio import Redis
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from crypto_mcp.settings import Settings
+    from tests.risk.conftest import Ask
+
+
+@pytest.fixture
+async def book(ask: Ask) -> str:
+    """A portfolio with 100,000 USDT and two positions."""
+    name = f"p{secrets.token_hex(4)}"
+    for change in (
+        {"action": "create", "name": "Test"},
+        {"action": "deposit", "amount": "100000"},
+        {"action": "record_trade", "symbol": "BTC", "side": "buy", "quantity": "0.5", "price": "60000", "fee": "30"},
+        {"action": "add_position", "symbol": "ETH", "quantity": "4", "price": "3000", "sector": "smart contracts"},
+    ):
+        answer = await ask("portfolio_monitor", portfolio_id=name, **change)
+        assert "code" not in answer, answer
+    return name
+
+
+async def test_a_portfolio_is_valued_with_its_risk(ask: Ask, book: str) -> None:
+    found = await ask("portfolio_monitor", portfolio_id=book)
+    assert found["version"] == 4
+    assert found["cash"] == "69970"
+    assert {position["symbol"] for position in found["positions"]} == {"BTCUSDT", "ETHUSDT"}
+    value = sum(Decimal(position["value"]) for position in found["positions"])
+    assert abs(Decimal(found["equity"]) - Decimal(found["cash"]) - value) < Decimal("0.03")
+    gained = Decimal(found["equity"]) - Decimal(found["contributions"])
+    assert abs(gained - Decimal(found["pnl"]["total"])) < Decimal("0.03")
+    risk = found["risk"]
+    assert 0 < Decimal(risk["var_95"]) < Decimal(risk["es_95"]) < Decimal(risk["es_99"])
+    assert sum(position["var_percent"] for position in found["positions"]) == pytest.approx(100, abs=0.2)
+    assert found["data"]["source"] == "sandbox"
+    assert found["performance"]["basis"] == "current_holdings"
+
+
+async def test_mongodb_keeps_the_specified_document(ask: Ask, book: str, stores: Settings) -> None:
+    """Positions with size, entry, price and gain; risk metrics; amounts as decimal strings."""
+    await ask("portfolio_monitor", portfolio_id=book)
+    async with AsyncMongoClient[dict[str, Any]](stores.mongo.url.get_secret_value(), tz_aware=True) as client:
+        database = client[stores.mongo.database]
+        kept = await database["portfolios"].find_one({"portfolio_id": book})
+        assert kept is not None
+        assert (kept["user_id"], kept["version"]) == ("local", 4)
+        first = kept["positions"][0]
+        assert (first["symbol"], first["size"], first["entry_price"]) == ("BTCUSDT", "0.5", "60000")
+        assert Decimal(first["current_price"]) > 0
+        assert isinstance(first["pnl_percent"], float)
+        assert kept["risk_metrics"].keys() == {"portfolio_var_95", "max_drawdown", "sharpe_ratio"}
+        assert all(isinstance(value, float) for value in kept["risk_metrics"].values())
+        options = await database["portfolios"].options()
+        assert "$jsonSchema" in options["validator"]
+        for wrong in ({"positions": [{"symbol": "BTCUSDT"}]}, {"cash": 5.0}, {"version": 0}):
+            with pytest.raises(Exception, match="validation"):
+                await database["portfolios"].insert_one({**kept, **wrong, "_id": None, "portfolio_id": "other"})
+
+
+async def test_the_specified_key_answers_until_something_changes(ask: Ask, book: str, stores: Settings) -> None:
+    await ask("portfolio_monitor", portfolio_id=book)
+    async with Redis.from_url(stores.redis.cache_url.get_secret_value()) as cache:
+        assert 0 < await cache.ttl(f"portfolio:{book}") <= 30
+        before = await ask("portfolio_monitor", portfolio_id=book)
+        await ask("portfolio_monitor", portfolio_id=book, action="deposit", amount="1")
+        assert await cache.exists(f"portfolio:{book}") == 0
+    after = await ask("portfolio_monitor", portfolio_id=book)
+    assert Decimal(after["cash"]) == Decimal(before["cash"]) + 1
+
+
+async def test_every_section_is_there_on_request(ask: Ask, book: str) -> None:
+    sections = ["correlation", "stress", "monte_carlo", "rebalance", "methods"]
+    found = await ask(
+        "portfolio_monitor", portfolio_id=book, include=sections, shocks={"BTC": -50, "*": -10}, objective="hrp",
+        target_var_percent=0.1, detail="full",
+    )  # fmt: skip
+    assert found["correlation"]["symbols"] == ["BTCUSDT", "ETHUSDT"]
+    assert [each["name"] for each in found["stress"]][-1] == "custom"
+    assert Decimal(found["stress"][0]["loss"]) > Decimal(found["stress"][-1]["loss"]) > 0
+    assert found["monte_carlo"]["paths"] == 50_000
+    assert sum(found["rebalance"]["weights_percent"].values()) == pytest.approx(100, abs=0.1)
+    assert found["risk"]["methods"].keys() == {"historical", "filtered_ewma", "filtered_garch", "cornish_fisher"}
+    assert found["suggestions"][0]["code"] in ("reduce", "reduce_all", "concentration")
+
+
+async def test_positions_are_closed_at_the_last_price_and_gains_are_booked(ask: Ask, book: str) -> None:
+    closed = await ask("portfolio_monitor", portfolio_id=book, action="close_position", symbol="ETH", price="3500")
+    assert closed["realised"] == "2000"
+    assert closed["positions_total"] == 1
+    rest = await ask("portfolio_monitor", portfolio_id=book, action="close_position", symbol="BTC", quantity="0.2")
+    assert rest["positions_total"] == 1
+    found = await ask("portfolio_monitor", portfolio_id=book)
+    assert found["positions"][0]["size"] == "0.3"
+    assert Decimal(found["pnl"]["realised"]) == Decimal(closed["realised"]) + Decimal(rest["realised"])
+
+
+async def test_a_perpetual_has_margin_funding_and_a_liquidation_price(ask: Ask, book: str) -> None:
+    change = {"portfolio_id": book, "symbol": "SOL", "market": "perpetual"}
+    opened = await ask(
+        "portfolio_monitor", action="record_trade", side="sell", quantity="50", price="150", leverage=5, **change
+    )
+    assert opened["cash"] == "69970"
+    paid = await ask("portfolio_monitor", action="record_funding", amount="-3.5", **change)
+    assert paid["cash"] == "69966.5"
+    found = await ask("portfolio_monitor", portfolio_id=book, detail="full")
+    short = next(position for position in found["positions"] if position["symbol"] == "SOLUSDT")
+    assert (short["side"], short["size"], short["funding"]) == ("short", "50", "-3.5")
+    assert Decimal(short["liquidation_price"]) > 150
+    assert found["exposure"]["short_percent"] > 0
+
+
+async def test_history_and_ledger_are_told(ask: Ask, book: str) -> None:
+    history = await ask("portfolio_monitor", portfolio_id=book, action="history")
+    assert len(history["history"]["points"]) >= 3
+    assert history["history"]["flows"] == "112000"
+    ledger = await ask("portfolio_monitor", portfolio_id=book, action="ledger")
+    assert [entry["kind"] for entry in ledger["entries"]] == ["created", "cash_moved", "traded", "position_added"]
+    assert [entry["seq"] for entry in ledger["entries"]] == [1, 2, 3, 4]
+    listed = await ask("portfolio_monitor", action="list")
+    assert book in {each["portfolio_id"] for each in listed["portfolios"]}
+
+
+async def test_a_deleted_portfolio_is_gone_and_its_name_is_free(ask: Ask, book: str) -> None:
+    await ask("portfolio_monitor", portfolio_id=book, action="delete")
+    assert (await ask("portfolio_monitor", portfolio_id=book))["code"] == "unknown_portfolio"
+    again = await ask("portfolio_monitor", portfolio_id=book, action="create")
+    assert (again["version"], again["cash"]) == (6, "0")
+
+
+async def test_an_import_is_previewed_then_taken_once(ask: Ask, book: str) -> None:
+    text = (
+        "time,symbol,side,quantity,price,fee,id\n"
+        "2026-01-05T10:00:00Z,SOLUSDT,buy,10,100,1,a\n"
+        "2026-01-06T10:00:00Z,SOLUSDT,sell,4,120,1,b\n"
+        "2026-01-07T10:00:00Z,SOLUSDT,sell,40,120,1,c\n"
+        "2026-01-08T10:00:00Z,NOSUCHUSDT,buy,1,1,0,d\n"
+        "2026-01-09T10:00:00Z,SOLUSDT,buy,x,1,0,e\n"
+    )
+    seen = await ask("portfolio_monitor", portfolio_id=book, action="preview_import", csv=text)
+    codes = [(error["line"], error["code"]) for error in seen["imported"]["errors"]]
+    assert codes == [(4, "insufficient_position"), (5, "unknown_symbol"), (6, "bad_quantity")]
+    assert (await ask("portfolio_monitor", portfolio_id=book))["version"] == 4
+    taken = await ask("portfolio_monitor", portfolio_id=book, action="import_trades", csv=text)
+    assert (taken["imported"]["trades"], taken["version"]) == (2, 5)
+    again = await ask("portfolio_monitor", portfolio_id=book, action="import_trades", csv=text)
+    assert again["code"] == "nothing_to_import"
+
+
+async def test_a_portfolio_counts_in_one_currency(ask: Ask) -> None:
+    name = f"p{secrets.token_hex(4)}"
+    await ask("portfolio_monitor", portfolio_id=name, action="create", currency="EUR")
+    refused = await ask(
+        "portfolio_monitor", portfolio_id=name, action="add_position", symbol="BTC", quantity="1", price="1"
+    )
+    assert (refused["status"], refused["code"]) == (422, "other_currency")
+
+
+BAD: list[tuple[dict[str, Any], int, str]] = [
+    (
+        {"action": "record_trade", "symbol": "BTC", "side": "buy", "quantity": "1", "price": "-1"},
+        422,
+        "invalid_request",
+    ),
+    ({"action": "record_trade", "symbol": "BTC", "side": "buy", "quantity": "0", "price": "1"}, 422, "invalid_request"),
+    (
+        {"action": "record_trade", "symbol": "BTC", "side": "buy", "quantity": "NaN", "price": "1"},
+        422,
+        "invalid_request",
+    ),
+    (
+        {"action": "record_trade", "symbol": "BTC", "side": "buy", "quantity": "1", "price": 1e308},
+        422,
+        "invalid_request",
+    ),
+    (
+        {"action": "record_trade", "symbol": "BTC", "side": "buy", "quantity": "99", "price": "60000"},
+        422,
+        "insufficient_cash",
+    ),
+    (
+        {"action": "record_trade", "symbol": "BTC", "side": "sell", "quantity": "99", "price": "1"},
+        422,
+        "insufficient_position",
+    ),
+    (
+        {"action": "record_trade", "symbol": "NOSUCH", "side": "buy", "quantity": "1", "price": "1"},
+        422,
+        "unknown_symbol",
+    ),
+    ({"action": "record_trade", "symbol": "BTC", "quantity": "1", "price": "1"}, 422, "invalid_request"),
+    ({"action": "withdraw", "amount": "70000"}, 422, "insufficient_cash"),
+    ({"action": "deposit", "amount": "-5"}, 422, "invalid_request"),
+    ({"action": "deposit", "amount": "5", "at": "2999-01-01T00:00:00Z"}, 422, "invalid_request"),
+    ({"action": "create"}, 409, "portfolio_exists"),
+    ({"action": "deposit", "amount": "5", "version": 2}, 409, "version_conflict"),
+    ({"action": "close_position", "symbol": "SOL", "price": "100"}, 404, "unknown_position"),
+    ({"action": "close_position", "symbol": "ETH", "price": "100", "quantity": "5"}, 422, "invalid_request"),
+    ({"action": "edit_position", "symbol": "ETH"}, 422, "invalid_request"),
+    (
+        {"action": "add_position", "symbol": "ETH", "side": "short", "quantity": "1", "price": "1"},
+        422,
+        "invalid_request",
+    ),
+    ({"action": "import_trades", "csv": "hello"}, 422, "unreadable_trades"),
+    ({"action": "get", "portfolio_id": "nobodys"}, 404, "unknown_portfolio"),
+    ({"action": "get", "portfolio_id": "../x"}, 422, "invalid_request"),
+]
+
+
+async def test_bad_input_is_told_what_is_wrong_and_changes_nothing(ask: Ask, book: str) -> None:
+    for wrong, status, code in BAD:
+        refused = await ask("portfolio_monitor", **{"portfolio_id": book, **wrong})
+        assert (refused.get("status"), refused.get("code")) == (status, code), (wrong, refused)
+        assert refused["hint"]
+    assert (await ask("portfolio_monitor", portfolio_id=book))["version"] == 4
+
+
+async def test_an_answer_fits_a_model(http: httpx2.AsyncClient, book: str) -> None:
+    """The default answer stays under four kilobytes."""
+    answered = await http.post("/v1/jobs/portfolio_monitor", json={"portfolio_id": book}, params={"wait": 25})
+    assert len(answered.content) < 4096
