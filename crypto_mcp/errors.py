@@ -39,9 +39,14 @@ class CryptoMcpError(Exception):
 
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = _writable(message)
+        self.hint = _writable(hint)
         self.retry_after = retry_after
+
+
+def _writable(text: str) -> str:
+    """Without what UTF-8 cannot say, such as the undecodable bytes of a file name."""
+    return text.encode("utf-8", "replace").decode()
 
 
 class InvalidRequest(CryptoMcpError):

@@ -54,11 +54,17 @@ class Intake:
         self._more_waiting = False
 
     async def run(self, block_for: float) -> None:
-        """Until cancelled. A broken connection is waited out."""
+        """Until cancelled. A broken connection is waited out.
+
+        Strays are looked for again and again: what a cut connection still had under way may move an envelope only after
+        the look that follows the cut.
+        """
+        clock = asyncio.get_running_loop().time
         while True:
             try:
                 await self._pick_up_strays()
-                while True:
+                look_again = clock() + block_for
+                while clock() < look_again:
                     await self._take(block_for)
             except (RedisError, OSError, StoreUnavailable) as error:
                 log.warning("list out of reach", list=self.list_name, error=str(error))

@@ -13,7 +13,7 @@ import structlog
 from redis.exceptions import RedisError
 from structlog.contextvars import bound_contextvars
 
-from crypto_mcp.errors import Cancelled, CryptoMcpError, StoreUnavailable
+from crypto_mcp.errors import Cancelled, CryptoMcpError
 from crypto_mcp.jobs import envelope
 from crypto_mcp.jobs.desk import CacheEntry
 from crypto_mcp.jobs.scripting import insist
@@ -199,26 +199,29 @@ class Runner:
 
     async def _done(self, held: Held, result: BaseModel, seconds: float) -> None:
         """Effects outside Redis first, keyed by the job's id; then the fenced end."""
-        job, rule = held.job, held.job.kind.cache
-        if not isinstance(result, job.kind.result):
-            surprise = TypeError(f"{job.kind.handler} returned {type(result).__name__}")
-            await self._failed(held, surprise, as_error(surprise, job.kind, timed_out=False))
+        try:
+            body, entry = await self._kept(held, result)
+        except Exception as raised:  # noqa: BLE001 - a result that cannot be kept ends its job, never the worker
+            await self._failed(held, raised, as_error(raised, held.job.kind, timed_out=False))
             return
-        entry = None
-        if rule is not None:
-            key = job.kind.cache_key(job.params, job.client)
-            entry = None if key is None else CacheEntry(key, rule.seconds(result), self._cache.db)
-            if rule.collection is not None:
-                try:
-                    await self._services.mongo.save_result(job.kind, job.id, key, result)
-                except StoreUnavailable as error:
-                    await self._failed(held, error, error)
-                    return
-        body = result.model_dump_json().encode()
         if await self._finish(held, JobState.DONE, result=body, cache=entry):
             self.counts["done"] += 1
             await self._cache_elsewhere(entry, body)
-            log.info("job done", kind=job.kind.name, attempt=held.attempt, ms=round(seconds * 1000, 1))
+            log.info("job done", kind=held.job.kind.name, attempt=held.attempt, ms=round(seconds * 1000, 1))
+
+    async def _kept(self, held: Held, result: BaseModel) -> tuple[bytes, CacheEntry | None]:
+        """The result as JSON and where it is to be cached, when MongoDB has it."""
+        job, rule = held.job, held.job.kind.cache
+        if not isinstance(result, job.kind.result):
+            raise TypeError(f"{job.kind.handler} returned {type(result).__name__}")
+        body = result.model_dump_json().encode()
+        if rule is None:
+            return body, None
+        key = job.kind.cache_key(job.params, job.client)
+        entry = None if key is None else CacheEntry(key, rule.seconds(result), self._cache.db)
+        if rule.collection is not None:
+            await self._services.mongo.save_result(job.kind, job.id, key, result)
+        return body, entry
 
     async def _cache_elsewhere(self, entry: CacheEntry | None, body: bytes) -> None:
         if entry is not None and entry.seconds and self._cache.redis is not None:

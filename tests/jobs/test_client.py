@@ -56,6 +56,19 @@ async def test_a_request_joins_its_equal_wherever_that_is(queue: HandDriven, whe
     assert (again.job_id, again.joined, again.state) == (job, True, states.get(where, JobState.QUEUED))
 
 
+@pytest.mark.parametrize("key", [None, "again"], ids=["equal", "idempotency key"])
+async def test_nobody_joins_a_job_whose_list_was_deleted(queue: HandDriven, key: str | None) -> None:
+    """It would wait for ever; while the job waits where it should, or is young, it is joined."""
+    first = await queue.jobs.submit(WORK, Ask(), idempotency_key=key)
+    for hours in (0, 1):
+        await queue.redis.hincrby(keys.job(first.job_id), "submitted_at", -3_600_000 * hours)  # type: ignore[misc]
+        assert (await queue.jobs.submit(WORK, Ask(), idempotency_key=key)).job_id == first.job_id
+    await queue.redis.delete(LIST)
+    second = await queue.jobs.submit(WORK, Ask(), idempotency_key=key)
+    assert second.job_id != first.job_id
+    assert await queue.waiting() == [second.job_id]
+
+
 async def test_other_requests_are_jobs_of_their_own(queue: HandDriven) -> None:
     """Other parameters, another kind, or a request that wants no company."""
     first = await queue.submit(1)

@@ -95,6 +95,13 @@ async def lying(_: Job, __: Ask) -> Told:
     return Ask()  # type: ignore[return-value]
 
 
+async def unspeakable(_: Job, params: Ask) -> Told:
+    """Bytes of a file name, as Python reads them: no UTF-8, so no JSON."""
+    if params.n:
+        raise InvalidRequest("no file \udcff", hint="\udcff")
+    return Told(text="\udcff")
+
+
 def _spin(seconds: float, file: str) -> int:
     Path(file).write_text(str(os.getpid()))
     until = time.monotonic() + seconds
@@ -118,12 +125,14 @@ def _kind(name: str, **options: object) -> JobKind[Ask, Told]:
 QUICK, SLOW, FLAKY, REFUSING = _kind("quick"), _kind("slow"), _kind("flaky"), _kind("refusing")
 SURPRISING, ASKING_AGAIN, KILLING = _kind("surprising"), _kind("asking_again"), _kind("killing")
 PROGRESSING, LYING, COMPUTING = _kind("progressing"), _kind("lying"), _kind("computing")
+UNSPEAKABLE = _kind("unspeakable")
 HASTY = JobKind("hasty", LIST, Ask, Told, "tests.workers.kinds:slow", "hasty", "hasty", timeout=0.2, max_tries=2)
 CACHED = JobKind(
     "cached", LIST, Ask, Told, "tests.workers.kinds:slow", "cached", "cached",
     cache=CacheRule(key=lambda p: f"cached:{p.n}", ttl=90),
 )  # fmt: skip
 
-CATALOGUE = Catalogue(
-    (QUICK, SLOW, FLAKY, REFUSING, SURPRISING, ASKING_AGAIN, KILLING, PROGRESSING, LYING, COMPUTING, HASTY, CACHED)
-)
+CATALOGUE = Catalogue((
+    QUICK, SLOW, FLAKY, REFUSING, SURPRISING, ASKING_AGAIN, KILLING, PROGRESSING, LYING, UNSPEAKABLE, COMPUTING, HASTY,
+    CACHED,
+))  # fmt: skip

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from crypto_mcp.catalogue import JobKind
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.dead import DeadLetters
 from crypto_mcp.models.answers import JobState
@@ -94,11 +96,20 @@ async def test_a_surprise_is_shown_by_a_reference_and_not_by_its_inside(rig: Rig
     assert "secret" in (rig.folder / "workers.log").read_text()
 
 
-async def test_a_handler_that_returns_something_else_is_a_surprise_too(rig: Rig) -> None:
+@pytest.mark.parametrize("kind", [kinds.LYING, kinds.UNSPEAKABLE], ids=["another type", "no JSON"])
+async def test_a_handler_that_returns_what_is_no_result_is_a_surprise_too(rig: Rig, kind: JobKind[Any, Any]) -> None:
     await rig.worker()
-    record = await rig.ended(await rig.submit(kinds.LYING), JobState.DEAD)
+    record = await rig.ended(await rig.submit(kind), JobState.DEAD)
     assert record.error is not None
     assert record.error.code == "internal_error"
+    assert record.attempts == kind.max_tries
+
+
+async def test_an_error_whose_words_are_no_utf8_ends_its_job(rig: Rig) -> None:
+    await rig.worker()
+    record = await rig.ended(await rig.submit(kinds.UNSPEAKABLE, n=1), JobState.FAILED)
+    assert record.error is not None
+    assert (record.error.code, record.error.message) == ("invalid_request", "no file ?")
 
 
 async def test_a_job_that_takes_too_long_is_stopped(rig: Rig) -> None:
@@ -139,13 +150,17 @@ async def test_a_cancelled_job_whose_worker_dies_is_not_run_again(rig: Rig, tmp_
     notes = tmp_path / "notes"
     first = await rig.worker()
     job = await rig.submit(kinds.SLOW, seconds=60, file=str(notes))
-    await rig.reached(job, JobState.RUNNING)
+    await until(lambda: _noted(notes))
     first.send(signal.SIGSTOP)
     await rig.jobs.cancel(job)
     first.kill()
     await rig.worker()
     await rig.ended(job, JobState.CANCELLED)
     assert len(lines(notes)) == 1
+
+
+async def _noted(notes: Path) -> bool:
+    return bool(lines(notes))
 
 
 async def test_cancelling_kills_the_child_that_computes(rig: Rig, tmp_path: Path) -> None:

@@ -117,6 +117,15 @@ async def test_cut_connections_lose_nothing(rig: Rig, redis_server: RedisServer)
         assert await rig.places(job) == []
 
 
+async def test_an_arrival_that_nobody_was_told_of_is_worked(rig: Rig) -> None:
+    """As when a cut connection's last move is made late, when the worker has looked for strays already."""
+    worker = await rig.worker()
+    await until(lambda: _waits(rig))
+    await rig.push({"kind": "quick", "params": {}, "id": "stray"}, keys.arriving(worker.name, LIST))
+    await until(lambda: _done(rig, "stray"))
+    assert await rig.places("stray") == []
+
+
 async def test_redis_memory_does_not_grow_under_steady_load(rig: Rig) -> None:
     """Records and answers expire: after their time as many keys are left as before, however many jobs there were."""
     rig.jobs = JobClient(rig.redis, rig.settings.queue.model_copy(update={"recent": 50}))
@@ -130,6 +139,10 @@ async def test_redis_memory_does_not_grow_under_steady_load(rig: Rig) -> None:
 
     await until(only_the_standing_keys)
     assert await rig.redis.zcard(keys.RECENT) <= 50
+
+
+async def _done(rig: Rig, job: str) -> bool:
+    return bool(await rig.redis.hget(keys.job(job), "state") == b"done")  # type: ignore[misc]
 
 
 async def _over(rig: Rig, job: str) -> bool:

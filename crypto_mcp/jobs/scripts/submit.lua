@@ -5,6 +5,7 @@
 -- returns {'new'|'joined'|'conflict', id, state}
 local id, digest, watcher = ARGV[1], ARGV[4], ARGV[8]
 local key = job_key(id)
+local SETTLED_MS = 10000
 
 local function join(other)
   watch(other, watcher)
@@ -12,12 +13,20 @@ local function join(other)
   return { 'joined', other, redis.call('HGET', job_key(other), 'state') }
 end
 
+-- Whether a job should wait on its list and does not: somebody deleted the list, and who joined would wait for ever.
+-- Not asked of young ones, which may be on their way to a worker; searched from the end where the old ones are.
+local function vanished(other)
+  local was = redis.call('HMGET', job_key(other), 'state', 'submitted_at', 'list', 'envelope')
+  return was[1] == 'queued' and now_ms() - tonumber(was[2]) > SETTLED_MS
+    and not redis.call('LPOS', was[3], was[4], 'RANK', -1)
+end
+
 if KEYS[2] ~= '' then
   local known = redis.call('GET', KEYS[2])
   if known then
     local other, used_for = string.match(known, '^(%S+) (%S+)$')
     if used_for ~= digest then return { 'conflict', other, '' } end
-    if redis.call('EXISTS', job_key(other)) == 1 then return join(other) end
+    if redis.call('EXISTS', job_key(other)) == 1 and not vanished(other) then return join(other) end
   end
 end
 
@@ -28,7 +37,7 @@ if ARGV[11] == '1' then
   if other then
     local was = redis.call('HMGET', job_key(other), 'state', 'cancel')
     -- Not one that is being cancelled: who asks now wants an answer.
-    if was[1] and not is_finished(was[1]) and not was[2] then
+    if was[1] and not is_finished(was[1]) and not was[2] and not vanished(other) then
       if KEYS[2] ~= '' then redis.call('SET', KEYS[2], other .. ' ' .. digest, 'EX', ARGV[10]) end
       return join(other)
     end
