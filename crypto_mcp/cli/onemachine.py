@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from crypto_mcp.cli.render import in_words
-from crypto_mcp.cli.rest import FrontEnd, finished
+from crypto_mcp.cli.rest import FINISHED, FrontEnd, finished
 from crypto_mcp.errors import CryptoMcpError, Unavailable
 from crypto_mcp.local.stack import running
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _HEALTHY_WITHIN = 60.0
 _POLL = 0.05
 _FIRST_CALL = {"symbol": "BTCUSDT", "timeframe": "1h"}
-_FIRST_CALL_WAIT = 20.0
+_FIRST_CALL_WAIT = 300.0
+_SHORT_WAIT = 4.0
 _CURL_BODY = '{"symbol": "SOLUSDT"}'
 
 
@@ -58,7 +59,7 @@ async def _start_and_wait(settings: Settings, console: Console, *, live: bool) -
     console.print(f"Starting on {market}; data in {settings.local.data.absolute()}")
     async with running(settings, live=live, say=lambda line: console.print(line, markup=False)) as addresses:
         try:
-            answer = await asyncio.to_thread(_first_call, settings)
+            answer = await asyncio.to_thread(_first_call, settings, console)
         except CryptoMcpError as error:
             console.print(f"\nThe first call failed: {error.message} [{error.code}]\n{error.hint}", markup=False)
         else:
@@ -68,21 +69,26 @@ async def _start_and_wait(settings: Settings, console: Console, *, live: bool) -
         await asyncio.Event().wait()
 
 
-def _first_call(settings: Settings) -> dict[str, Any]:
-    """A real call, once the front end says that it reaches everything."""
+def _first_call(settings: Settings, console: Console) -> dict[str, Any]:
+    """A real call, once the front end says that it reaches everything; however long the worker takes to be ready."""
     deadline = time.monotonic() + _HEALTHY_WITHIN
     with FrontEnd(settings) as front_end:
         while (health := front_end.health())["status"] == "down":
             if time.monotonic() > deadline:
                 raise Unavailable(f"the front end is not healthy: {health}", hint="`crypto-mcp doctor` says why.")
             time.sleep(_POLL)
-        answer = front_end.submit("analyze_crypto", _FIRST_CALL, wait=_FIRST_CALL_WAIT)
-    if not finished(answer):
-        raise Unavailable(
-            f"job {answer['job_id']} is {answer['status']} after {_FIRST_CALL_WAIT:g} s",
-            hint="Look at worker-analysis.log.",
-        )
-    return answer
+        answer = front_end.submit("analyze_crypto", _FIRST_CALL, wait=_SHORT_WAIT)
+        if finished(answer):
+            return answer
+        if answer["status"] == "queued":
+            console.print("The worker compiles its numeric kernels first; only a first start takes so long.")
+        for record in front_end.follow(answer["job_id"], within=_FIRST_CALL_WAIT):
+            state = record["state"]
+        if state not in FINISHED:
+            raise Unavailable(
+                f"job {answer['job_id']} is {state} after {_FIRST_CALL_WAIT:g} s", hint="Look at worker-analysis.log."
+            )
+        return front_end.result(answer["job_id"])
 
 
 def _greet(console: Console, addresses: Addresses) -> None:

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _FIRST_WAIT = 0.25
 _POLL = 0.25
 _LONG_WAIT = 20.0
-_FINISHED = frozenset({"done", "failed", "cancelled", "dead"})
+FINISHED = frozenset({"done", "failed", "cancelled", "dead"})
+"""States in which nothing more happens to a job by itself."""
 
 
 class FrontEnd:
@@ -55,7 +56,7 @@ class FrontEnd:
         while True:
             record = self._ask("GET", f"/v1/jobs/{job_id}")
             yield record
-            if record["state"] in _FINISHED or time.monotonic() >= deadline:
+            if record["state"] in FINISHED or time.monotonic() >= deadline:
                 return
             time.sleep(_POLL)
 
@@ -104,7 +105,7 @@ _START = "Start everything with `crypto-mcp run`, or set CRYPTO_MCP_SERVER__HOST
 
 def finished(answer: Mapping[str, Any]) -> bool:
     """Whether an answer is final."""
-    return answer.get("status") in _FINISHED
+    return answer.get("status") in FINISHED
 
 
 def _told(code: str, message: str, hint: str) -> CryptoMcpError:
