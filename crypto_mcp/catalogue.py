@@ -22,7 +22,7 @@ from crypto_mcp.models.analysis import Analysis, AnalyzeParams, Provenance
 from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.models.backtest import BacktestParams, BacktestResult
 from crypto_mcp.models.charts import Chart, ChartParams
-from crypto_mcp.models.portfolio import PortfolioParams, PortfolioReport
+from crypto_mcp.models.portfolio import PortfolioParams, PortfolioReport, SampledEquity, SampleParams
 from crypto_mcp.models.risk import RiskAssessment, RiskParams
 from crypto_mcp.models.scans import MarketScan, ScanParams
 from crypto_mcp.models.timeframes import Timeframe
@@ -285,6 +285,20 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         read_only=False,
         owned=True,
         changes=lambda params: not params.reads,
+    ),
+    JobKind(
+        name="sample_portfolios",
+        list="analysis:queue",
+        params=SampleParams,
+        result=SampledEquity,
+        handler="workers.portfolio:sample_portfolios",
+        title="Sample the equity of all portfolios",
+        summary="Keeps the equity of every portfolio at an hour, for returns and drawdowns; asked by the scheduler.",
+        example={"at": "2026-01-01T00:00:00Z"},
+        timeout=300.0,
+        scope="portfolio:write",
+        tool=False,
+        read_only=False,
     ),
     JobKind(
         name="risk_assessment",

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
 
 from crypto_mcp.errors import StoreUnavailable
+from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect
 from crypto_mcp.jobs.leases import return_orphans
 from crypto_mcp.jobs.scripting import Scripts
+from scheduler.equity import EquitySampling
 from scheduler.feed.role import FeedRole
 from scheduler.leader import Leadership
 
@@ -38,11 +41,13 @@ async def _serve(settings: Settings) -> None:
     scripts = Scripts(redis)
     leadership = Leadership(scripts)
     feed = asyncio.create_task(FeedRole(settings).run(stop))
+    equity = EquitySampling(JobClient(redis, settings.queue))
     was_leading = False
     while not stop.is_set():
         try:
             if await leadership.claim():
                 await _duties(redis, scripts, settings)
+                await equity.turn(datetime.now(UTC))
         except StoreUnavailable as error:
             log.warning("waiting for Redis", error=error.message)
         if leadership.leading != was_leading:

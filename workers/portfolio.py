@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from crypto_mcp.models.portfolio import EntryView, PortfolioEntry, PortfolioParams, PortfolioReport
+from crypto_mcp.errors import SourceUnavailable
+from crypto_mcp.models.portfolio import (
+    EntryView,
+    PortfolioEntry,
+    PortfolioParams,
+    PortfolioReport,
+    SampledEquity,
+    SampleParams,
+)
 from workers import portfolio_changes, portfolio_figures, portfolio_imports
 from workers.portfolio_changes import present_moment
 from workers.portfolio_figures import warm_up
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Job, PortfolioParams], Awaitable[PortfolioReport]]
 
-__all__ = ["portfolio_monitor", "warm_up"]
+__all__ = ["portfolio_monitor", "sample_portfolios", "warm_up"]
 
 
 async def portfolio_monitor(job: Job, params: PortfolioParams) -> PortfolioReport:
@@ -27,6 +35,14 @@ async def portfolio_monitor(job: Job, params: PortfolioParams) -> PortfolioRepor
     if not params.reads:
         await _forget_cached(job, params)
     return report
+
+
+async def sample_portfolios(job: Job, params: SampleParams) -> SampledEquity:
+    """Keeps the equity of every portfolio at a moment. Repeated later where no price at all is known."""
+    kept, skipped = await portfolio_figures.sample_all(job.services, params.at)
+    if skipped and not kept:
+        raise SourceUnavailable("no portfolio has all its prices", hint="Sampling is tried again.", retry_after=30)
+    return SampledEquity(kept=kept, skipped=skipped)
 
 
 async def _list(job: Job, params: PortfolioParams) -> PortfolioReport:

@@ -102,6 +102,19 @@ class PortfolioParams(Contract):
         return self.action in READING
 
 
+class SampleParams(Contract):
+    """Which moment to sample."""
+
+    at: AwareDatetime = Field(description="The sampled moment; one sample a portfolio and moment.")
+
+
+class SampledEquity(Contract):
+    """What became of a sampling."""
+
+    kept: int = Field(description="Portfolios whose equity is kept.")
+    skipped: int = Field(description="Portfolios with a position that has no price.")
+
+
 class Sparse(Contract):
     """A part of an answer that leaves out what has no value."""
 

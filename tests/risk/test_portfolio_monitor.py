@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import secrets
+import sys
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +14,14 @@ import pytest
 from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
+from crypto_mcp.risk.ledger import rebuilt
+from crypto_mcp.risk.valuation import value
+from workers.portfolio_figures import sample_all
+from workers.services import Services
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import httpx2
 
     from crypto_mcp.settings import Settings
@@ -231,3 +242,64 @@ async def test_an_answer_fits_a_model(http: httpx2.AsyncClient, book: str) -> No
     """The default answer stays under four kilobytes."""
     answered = await http.post("/v1/jobs/portfolio_monitor", json={"portfolio_id": book}, params={"wait": 25})
     assert len(answered.content) < 4096
+
+
+async def test_sampled_equity_becomes_history(ask: Ask, book: str, stores: Settings) -> None:
+    """A moment is sampled once; a month of samples is what performance is measured by."""
+    services = Services(stores)
+    now = datetime.now(UTC)
+    for _ in range(2):
+        kept, _ = await sample_all(services, now - timedelta(days=1))
+        assert kept >= 1
+    documents = services.mongo.portfolios
+    for days in range(2, 41):
+        equity = str(100_000 + 100 * (40 - days))
+        await documents.keep_equity(
+            "local", book, now - timedelta(days=days), {"equity": equity, "contributions": "112000"}
+        )
+    await services.close()
+    found = await ask("portfolio_monitor", portfolio_id=book, action="history", limit=10)
+    assert len(found["history"]["points"]) == 10
+    assert found["performance"]["basis"] == "equity_history"
+    assert found["performance"]["days"] == pytest.approx(40, abs=0.1)
+    assert "sharpe_ratio" in found["performance"]
+
+
+async def test_what_has_no_price_is_left_out_and_named(ask: Ask, book: str) -> None:
+    """A position without a price, or with one that cannot be, is unpriced, not worthless."""
+    ledger = await ask("portfolio_monitor", portfolio_id=book, action="ledger")
+    valuation = value(rebuilt(ledger["entries"]), {"BTCUSDT": Decimal(50_000), "ETHUSDT": Decimal(0)})
+    assert [position.symbol for position in valuation.unpriced] == ["ETHUSDT"]
+    assert valuation.equity == 69_970 + 25_000
+
+
+async def test_the_command_line_audits_and_imports(
+    ask: Ask, book: str, stores: Settings, address: str, tmp_path: Path
+) -> None:
+    """`crypto-mcp portfolio verify` says clean, and exits with 1 when a snapshot was forged."""
+    environment = {
+        **os.environ,
+        "CRYPTO_MCP_MONGO__URL": stores.mongo.url.get_secret_value(),
+        "CRYPTO_MCP_MONGO__DATABASE": stores.mongo.database,
+        "CRYPTO_MCP_SERVER__PORT": address.rpartition(":")[2],
+        "COLUMNS": "150",
+    }
+    file = tmp_path / "trades.csv"
+    file.write_text("time,symbol,side,quantity,price\n2026-01-05,SOL/USDT,buy,1,100\n")
+
+    async def run(*words: str) -> tuple[int, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "crypto_mcp.cli", "portfolio", *words, env=environment, cwd=tmp_path,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        out, _ = await process.communicate()
+        return process.returncode or 0, out.decode()
+
+    code, said = await run("import", book, str(file), "--take")
+    assert (code, "SOLUSDT" in said) == (0, True), said
+    code, said = await run("verify", book)
+    assert (code, "clean" in said) == (0, True), said
+    async with AsyncMongoClient[dict[str, Any]](stores.mongo.url.get_secret_value()) as client:
+        await client[stores.mongo.database]["portfolios"].update_one({"portfolio_id": book}, {"$set": {"cash": "1"}})
+    code, said = await run("verify", book)
+    assert (code, "differs" in said) == (1, True), said
