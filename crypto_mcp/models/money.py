@@ -26,7 +26,7 @@ def _exact(value: Any) -> Any:
     return repr(value) if isinstance(value, float) else value
 
 
-_SCHEMA = WithJsonSchema({"type": ["string", "number"]})
+_SCHEMA = WithJsonSchema({"type": "string", "format": "decimal"})
 _TEXT = PlainSerializer(plain, return_type=str)
 _READ = BeforeValidator(_exact)
 

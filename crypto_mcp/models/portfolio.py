@@ -40,43 +40,45 @@ _POSITIVE_AMOUNTS: frozenset[Action] = frozenset({"deposit", "withdraw"})
 
 
 def _each_shock(shocks: dict[str, float]) -> dict[str, float]:
+    if len(shocks) > 200:
+        raise ValueError("at most 200 shocks")
     for name, shock in shocks.items():
         if not -100 <= shock <= 1000:
             raise ValueError(f"the shock of {name[:20]} must lie from -100 to 1000 percent")
     return shocks
 
 
-Shocks = Annotated[dict[str, float], Field(max_length=200), AfterValidator(_each_shock)]
+Shocks = Annotated[dict[str, float], AfterValidator(_each_shock)]
 
 
 class PortfolioParams(Contract):
     """What to do with which portfolio."""
 
     action: Action = Field("get", description="Reading: get, list, history, ledger, preview_import.")
-    portfolio_id: str = Field("default", pattern=PortfolioId, description="Name of the portfolio.")
-    version: int | None = Field(None, ge=0, description="Refuse the change unless the portfolio has this version.")
+    portfolio_id: str = Field("default", pattern=PortfolioId, description="Which.")
+    version: int | None = Field(None, ge=0, description="Refuse the change unless it is this.")
     symbol: SymbolName | None = Field(None, description="Of the position.")
     market: MarketKind = Field("spot", description="spot or perpetual.")
-    side: Literal["buy", "sell", "long", "short"] | None = Field(None, description="Of a trade or position.")
+    side: Literal["buy", "sell", "long", "short"] | None = Field(None, description="Of trade or position.")
     quantity: Positive | None = Field(None, description="Base asset.")
-    price: Positive | None = Field(None, description="Entry or trade price; close_position: default last price.")
+    price: Positive | None = Field(None, description="Of entry or trade; close_position: last price.")
     fee: NotNegative = Field(Decimal(0), description="Quote asset.")
-    leverage: Annotated[Decimal, Field(ge=1, le=125)] | None = Field(None, description="Of a perpetual.")
+    leverage: Annotated[Positive, Field(ge=1, le=125)] | None = Field(None, description="Of a perpetual.")
     amount: Amount | None = Field(None, description="Of cash; funding paid is negative.")
-    at: AwareDatetime | None = Field(None, description="When it happened; default now.")
-    trade_id: str | None = Field(None, min_length=1, max_length=64, description="The exchange's; taken once.")
+    at: AwareDatetime | None = Field(None, description="Time; default now.")
+    trade_id: str | None = Field(None, min_length=1, max_length=64, description="Taken once.")
     sector: str | None = Field(None, max_length=40, description="Group for exposure.")
     name: str | None = Field(None, max_length=100, description="create: a title.")
-    currency: str = Field("USDT", pattern=r"^[A-Z0-9]{2,10}$", description="create: quote asset it counts in.")
-    cost_method: Literal["fifo", "lifo", "average"] = Field("fifo", description="create: which lots a sale takes.")
+    currency: str = Field("USDT", pattern=r"^[A-Z0-9]{2,10}$", description="create: it counts in.")
+    cost_method: Literal["fifo", "lifo", "average"] = Field("fifo", description="create: lots a sale takes.")
     csv: str | None = Field(None, max_length=900_000, description="Trade file's text.")
     file_format: Literal["binance", "coinbase", "kraken", "generic"] | None = Field(None, description="Default: seen.")
     include: list[Section] = Field([], max_length=5, description="More sections for get.")
-    shocks: Shocks = Field({}, description="Own stress: percent by symbol, `*` for the rest.")
+    shocks: Shocks = Field({}, description="Stress, % by symbol; `*` the rest.")
     objective: Objective = Field("equal_risk", description="Of rebalance.")
-    target_var_percent: float | None = Field(None, gt=0, le=100, description="Suggest cuts until VaR 95 is below.")
-    detail: Detail = Field("summary", description="`full` shows every position and component.")
-    limit: int = Field(50, ge=1, le=1000, description="Entries of ledger, points of history.")
+    target_var_percent: float | None = Field(None, gt=0, le=100, description="VaR 95 to cut to.")
+    detail: Detail = Field("summary", description="`full`: every position.")
+    limit: int = Field(50, ge=1, le=1000, description="Of ledger, history.")
     seed: int = Field(1, ge=0, lt=2**32, description="Of simulations.")
 
     @model_validator(mode="after")
