@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
+from crypto_mcp.analysis.chronicle import list_structure
 from crypto_mcp.analysis.confidence import confidence
+from crypto_mcp.analysis.factors import HIGHER
 from crypto_mcp.analysis.flips import find_flips, with_next_bar
 from crypto_mcp.analysis.landscape import Landscape, survey
-from crypto_mcp.analysis.listing import list_gaps, list_order_blocks, list_structure
+from crypto_mcp.analysis.listing import list_gaps, list_order_blocks
 from crypto_mcp.analysis.market_structure import Structure
 from crypto_mcp.analysis.plan import trade_plan
 from crypto_mcp.analysis.recommendation import reasoning
 from crypto_mcp.analysis.regime import read_regime
 from crypto_mcp.analysis.score import action_for, weigh
 from crypto_mcp.analysis.sentiment import UNKNOWN, mood, read_sentiment
-from crypto_mcp.analysis.snapshot import USUAL, indicator_snapshot
+from crypto_mcp.analysis.snapshot import USUAL, every_indicator, indicator_snapshot
 from crypto_mcp.analysis.trend import trend_class
 from crypto_mcp.analysis.verdict import Verdict, judge
 from crypto_mcp.analysis.volatility import WINDOW, read_volatility, volatility_class, yang_zhang
@@ -24,6 +27,9 @@ from crypto_mcp.models.analysis import (
     Assessment,
     Detail,
     Details,
+    Factor,
+    Flip,
+    Level,
     MarketMood,
     Recommendation,
     Regime,
@@ -34,8 +40,11 @@ from crypto_mcp.models.analysis import (
 from crypto_mcp.models.candles import Candles
 
 LEAST_BARS = 100
-# Of a kind in a summary.
-SHOWN = 3
+
+# A zone pulls from 2 ATR away, and flips are looked for within 2 ATR, which one bar may widen a little.
+PULL_REACH = 5.0
+
+Part = TypeVar("Part", Factor, Level)
 
 
 def assess(candles: Candles, *, detail: Detail = "summary", market: MarketMood = UNKNOWN) -> Assessment:
@@ -70,6 +79,7 @@ def assess(candles: Candles, *, detail: Detail = "summary", market: MarketMood =
     )
     price = float(candles.close[-1])
     action = action_for(verdict.score)
+    full = detail == "full"
     return Assessment(
         price=price,
         analysis=summary,
@@ -79,16 +89,29 @@ def assess(candles: Candles, *, detail: Detail = "summary", market: MarketMood =
             reasoning=reasoning(summary, factors, known.volatility, landscape.support, landscape.resistance),
         ),
         plan=_plan(price, verdict, landscape),
-        flips=find_flips(
-            price, verdict.atr, verdict.score, lambda close: judge(with_next_bar(candles, close), landscape).score
-        ),
-        factors=factors,
-        support=landscape.support,
-        resistance=landscape.resistance,
-        order_blocks=list_order_blocks(landscape.structure, each_side=2)[:SHOWN],
+        flips=_flips(candles, verdict, landscape),
+        factors=factors if full else [_brief(factor, "reading", "value", "unit") for factor in factors],
+        support=landscape.support if full else [_brief(level, "last_touch") for level in landscape.support],
+        resistance=landscape.resistance if full else [_brief(level, "last_touch") for level in landscape.resistance],
+        order_blocks=list_order_blocks(landscape.structure, each_side=1),
         gaps=list_gaps(landscape.structure, each_side=1),
         indicators={name: known.indicators[name] for name in USUAL},
-        details=_details(verdict, known, landscape.structure) if detail == "full" else None,
+        details=_details(candles, verdict, known, landscape.structure) if full else None,
+    )
+
+
+def _brief(part: Part, *without: str) -> Part:
+    """As a summary has it."""
+    return part.model_copy(update=dict.fromkeys(without))
+
+
+def _flips(candles: Candles, verdict: Verdict, landscape: Landscape) -> list[Flip]:
+    price, near = float(candles.close[-1]), landscape.near(float(candles.close[-1]), PULL_REACH * verdict.atr)
+    ends = int(candles.open_time[-1]) + 2 * candles.step
+    # A longer bar counts from its close: until then its reading is that of the bar before.
+    higher = None if ends % (HIGHER * candles.step) == 0 else verdict.readings[-1]
+    return find_flips(
+        price, verdict.atr, verdict.score, lambda close: judge(with_next_bar(candles, close), near, higher).score
     )
 
 
@@ -112,14 +135,14 @@ def _background(candles: Candles, verdict: Verdict, market: MarketMood) -> Backg
     )
 
 
-def _details(verdict: Verdict, known: Background, structure: Structure) -> Details:
+def _details(candles: Candles, verdict: Verdict, known: Background, structure: Structure) -> Details:
     return Details(
         trend=verdict.trend,
         volatility=known.volatility,
         regime=known.regime,
         sentiment=known.sentiment,
         structure=list_structure(structure),
-        indicators=known.indicators,
+        indicators=known.indicators | every_indicator(candles),
     )
 
 

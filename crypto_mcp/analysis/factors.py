@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import talib
 
 from crypto_mcp.analysis.landscape import Landscape, Standing, Zone
 from crypto_mcp.analysis.resample import resample
 from crypto_mcp.analysis.rounding import clipped
 from crypto_mcp.analysis.score import Reading
 from crypto_mcp.analysis.sentiment import money_flow
+from crypto_mcp.analysis.ta import talib
 from crypto_mcp.analysis.trend import read_horizon
 from crypto_mcp.models.analysis import TrendReading
 from crypto_mcp.models.candles import Candles

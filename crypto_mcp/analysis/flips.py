@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
 from crypto_mcp.analysis.rounding import decimals, significant
 from crypto_mcp.analysis.score import ACTION_EDGES, action_for
 from crypto_mcp.models.analysis import Flip
-from crypto_mcp.models.candles import Candles
+from crypto_mcp.models.candles import Candles, Floats, Ints
 
 REACH_ATR = 2.0
 REFINEMENTS = 3
 OVERSHOOT = 0.03
+# An action's change is placed no finer than this, in ATR.
+FINE_ENOUGH = 0.1
+USUAL_VOLUME = 20
+
+Series = TypeVar("Series", Floats, Ints)
 
 
 def with_next_bar(candles: Candles, close: float) -> Candles:
     """The candles and one bar more, that opens at the last close, goes straight to `close`, on usual volume."""
     before = float(candles.close[-1])
-    return replace(
-        candles,
-        open_time=np.append(candles.open_time, candles.open_time[-1] + candles.step),
-        open=np.append(candles.open, before),
-        high=np.append(candles.high, max(before, close)),
-        low=np.append(candles.low, min(before, close)),
-        close=np.append(candles.close, close),
-        volume=np.append(candles.volume, candles.volume[-20:].mean()),
+    return Candles(
+        open_time=_longer(candles.open_time, candles.open_time[-1] + candles.step),
+        open=_longer(candles.open, before),
+        high=_longer(candles.high, max(before, close)),
+        low=_longer(candles.low, min(before, close)),
+        close=_longer(candles.close, close),
+        volume=_longer(candles.volume, candles.volume[-USUAL_VOLUME:].mean()),
+        step=candles.step,
     )
+
+
+def _longer(series: Series, value: float) -> Series:
+    longer = np.empty(len(series) + 1, dtype=series.dtype)
+    longer[:-1], longer[-1] = series, value
+    return longer
 
 
 def find_flips(price: float, atr: float, score: float, score_at: Callable[[float], float]) -> list[Flip]:
@@ -54,6 +65,8 @@ def _flip(price: float, reach: float, score: float, score_at: Callable[[float], 
     edge = _edge(score, far_score)
     near, far, near_score = 0.0, 1.0, score
     for _ in range(REFINEMENTS):
+        if (far - near) * REACH_ATR < FINE_ENOUGH:
+            break
         aim = (edge - near_score) / (far_score - near_score) + OVERSHOOT
         place = near + min(0.9, max(0.1, aim)) * (far - near)
         there = score_at(price + place * reach)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -81,6 +81,11 @@ class Landscape:
     zones: tuple[Zone, ...]
     range: DealingRange | None
 
+    def near(self, close: float, reach: float) -> Landscape:
+        """The same with those zones only that lie within `reach` of a price: the others pull at no price around it."""
+        near = (zone for zone in self.zones if zone.bottom - reach < close < zone.top + reach)
+        return replace(self, zones=tuple(near))
+
     def floors(self) -> list[float]:
         """Prices below which a rise is refuted: support, and the far edge of demand zones and gaps up."""
         return [level.level for level in self.support] + [zone.bottom for zone in self.zones if zone.side > 0]
@@ -141,5 +146,6 @@ def _zones(found: Structure) -> Iterator[Zone]:
         ("gap", gaps, ("filled_at", "inverted_at", "expired_at")),
     ):
         holds = np.logical_and.reduce([rows[end] == NEVER for end in ends])
-        for row in rows[holds]:
-            yield Zone(name, int(row["direction"]), float(row["top"]), float(row["bottom"]), row["strength"] / 100)
+        columns = (rows[column][holds].tolist() for column in ("direction", "top", "bottom", "strength"))
+        for side, top, bottom, strength in zip(*columns, strict=True):
+            yield Zone(name, side, top, bottom, strength / 100)

@@ -1,10 +1,10 @@
-"""Findings as an answer lists them: those that still hold, the nearest first."""
+"""Findings as an answer lists them: zones and levels that still hold, the nearest first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 
@@ -12,55 +12,29 @@ from crypto_mcp.analysis.findings import NEVER, Finding, Findings
 from crypto_mcp.analysis.market_structure import Structure
 from crypto_mcp.analysis.order_blocks import OrderBlock as Block
 from crypto_mcp.analysis.rounding import decimals, significant
-from crypto_mcp.analysis.structure import Break
-from crypto_mcp.models.analysis import (
-    Bounds,
-    Gap,
-    Liquidity,
-    OrderBlock,
-    StructureBreak,
-    StructureDetails,
-    Sweep,
-    VolumeArea,
-)
-
-LISTED, RECENT = 12, 8
+from crypto_mcp.models.structure import Bounds, Gap, Liquidity, OrderBlock
 
 F = TypeVar("F", bound=Finding)
 
 
-def list_structure(found: Structure) -> StructureDetails:
-    """Everything that still holds, at most 12 of a kind, and the last 8 events of a kind."""
-    return StructureDetails(
-        dealing_range=_bounds(found),
-        breaks=_breaks(found),
-        order_blocks=list_order_blocks(found, LISTED),
-        gaps=list_gaps(found, LISTED),
-        liquidity=_liquidity(found),
-        sweeps=[
-            Sweep(
-                kind=sweep.kind,
-                direction=sweep.direction,
-                level=significant(sweep.level),
-                timestamp=_time(found, sweep.at),
-            )
-            for sweep in reversed(found.sweeps[-RECENT:])
-        ],
-        volume=_volume(found),
-    )
-
-
-def list_order_blocks(found: Structure, each_side: int) -> list[OrderBlock]:
+def list_order_blocks(found: Structure, each_side: int, *, full: bool = False) -> list[OrderBlock]:
     """The nearest demand and supply zones that no close has broken."""
     blocks = found.order_blocks
     holds = blocks.where((blocks.rows["broken_at"] == NEVER) & (blocks.rows["expired_at"] == NEVER))
-    return [_order_block(found, block) for block in _nearest(found, holds, each_side)]
+    return [_order_block(found, block, full=full) for block in nearest(found, holds, each_side)]
 
 
-def list_gaps(found: Structure, each_side: int) -> list[Gap]:
+def list_breakers(found: Structure, each_side: int) -> list[OrderBlock]:
+    """The nearest zones that a close has broken and none has taken back."""
+    blocks = found.order_blocks
+    works = blocks.where((blocks.rows["broken_at"] != NEVER) & (blocks.rows["spent_at"] == NEVER))
+    return [_order_block(found, block, full=True) for block in nearest(found, works, each_side)]
+
+
+def list_gaps(found: Structure, each_side: int, *, full: bool = False) -> list[Gap]:
     """The nearest gaps up and down that price has not traded through."""
-    gaps, odds = found.fair_value_gaps, found.fill_odds()[:, 1]
-    is_open = np.isfinite(odds)
+    gaps, odds = found.fair_value_gaps, found.fill_odds()
+    is_open = np.isfinite(odds[:, 1])
     chance = dict(zip(gaps.rows["at"][is_open].tolist(), odds[is_open].tolist(), strict=True))
     return [
         Gap(
@@ -68,19 +42,48 @@ def list_gaps(found: Structure, each_side: int) -> list[Gap]:
             top=significant(gap.top),
             bottom=significant(gap.bottom),
             strength=decimals(gap.strength, 1),
-            fill_probability=decimals(100 * chance[gap.at], 1),
+            fill_probability=decimals(100 * chance[gap.at][1], 1),
             entry=significant(gap.entry),
             stop=significant(gap.stop),
             target=significant(gap.target),
             reward_risk=decimals(gap.reward_risk),
             state=gap.state,
-            timestamp=_time(found, gap.at),
+            timestamp=moment(found, gap.at),
+            known_at=moment(found, gap.known_at) if full else None,
+            fill_within=_fill_within(chance[gap.at]) if full else None,
+            why=gap.why if full else None,
         )
-        for gap in _nearest(found, gaps.where(is_open), each_side)
+        for gap in nearest(found, gaps.where(is_open), each_side)
     ]
 
 
-def _nearest(found: Structure, findings: Findings[F], each_side: int) -> Iterable[F]:
+def _fill_within(chances: Iterable[float]) -> dict[str, float]:
+    return {bars: decimals(100 * chance, 1) for bars, chance in zip(("10", "50", "200"), chances, strict=True)}
+
+
+def list_liquidity(found: Structure, each_side: int) -> list[Liquidity]:
+    """The nearest pools and levels that no close has passed."""
+    return [
+        Liquidity(
+            kind=level.kind,
+            side=_side(level),
+            level=significant(level.top if level.direction == "bearish" else level.bottom),
+            touches=level.touches,
+            swept=any(change.state == "swept" for change in level.changes),
+            strength=decimals(level.strength, 1),
+            confidence=decimals(level.confidence, 1),
+            timestamp=moment(found, level.at),
+            known_at=moment(found, level.known_at),
+        )
+        for level in nearest(found, found.liquidity.alive(), each_side)
+    ]
+
+
+def _side(level: Finding) -> Literal["high", "low"]:
+    return "high" if level.direction == "bearish" else "low"
+
+
+def nearest(found: Structure, findings: Findings[F], each_side: int) -> Iterable[F]:
     """So many of either direction, the nearest to the last close first."""
     close = float(found.measures.candles.close[-1])
     rows = findings.rows
@@ -90,7 +93,8 @@ def _nearest(found: Structure, findings: Findings[F], each_side: int) -> Iterabl
     return [findings[int(place)] for place in sorted(chosen, key=lambda place: away[place])]
 
 
-def _order_block(found: Structure, block: Block) -> OrderBlock:
+def _order_block(found: Structure, block: Block, *, full: bool) -> OrderBlock:
+    newest = len(found.measures.candles) - 1
     return OrderBlock(
         level=significant(block.top if block.type == "demand" else block.bottom),
         top=significant(block.top),
@@ -99,65 +103,29 @@ def _order_block(found: Structure, block: Block) -> OrderBlock:
         strength=decimals(block.strength, 1),
         confidence=decimals(block.confidence, 1),
         state=block.state,
-        timestamp=_time(found, block.at),
+        timestamp=moment(found, block.at),
+        known_at=moment(found, block.known_at) if full else None,
+        freshness=decimals(block.freshness(newest), 3) if full else None,
+        role=(block.role or None) if full else None,
+        why=block.why if full else None,
     )
 
 
-def _breaks(found: Structure) -> list[StructureBreak]:
-    newest: list[tuple[Break, str]] = [(broken, "external") for broken in found.external_breaks[-RECENT:]]
-    newest += [(broken, "internal") for broken in found.internal_breaks[-RECENT:]]
-    newest.sort(key=lambda item: -item[0].at)
-    return [
-        StructureBreak(
-            kind=broken.kind,
-            scope="external" if scope == "external" else "internal",
-            direction=broken.direction,
-            level=significant(broken.level),
-            state=broken.state,
-            timestamp=_time(found, broken.at),
-        )
-        for broken, scope in newest[:RECENT]
-    ]
-
-
-def _liquidity(found: Structure) -> list[Liquidity]:
-    return [
-        Liquidity(
-            kind=level.kind,
-            side="high" if level.direction == "bearish" else "low",
-            level=significant(level.top if level.direction == "bearish" else level.bottom),
-            touches=level.touches,
-            swept=any(change.state == "swept" for change in level.changes),
-            timestamp=_time(found, level.at),
-        )
-        for level in _nearest(found, found.liquidity.alive(), LISTED // 2)
-    ]
-
-
-def _bounds(found: Structure) -> Bounds | None:
-    bounds = found.dealing_range
-    if bounds is None:
+def bounds(found: Structure) -> Bounds | None:
+    """The dealing range and the optimal trade entry in it."""
+    ranged = found.dealing_range
+    if ranged is None:
         return None
     return Bounds(
-        top=significant(bounds.top),
-        bottom=significant(bounds.bottom),
-        position=decimals(bounds.position),
-        place=bounds.place,
-        ote_low=significant(bounds.ote_low),
-        ote_high=significant(bounds.ote_high),
+        top=significant(ranged.top),
+        bottom=significant(ranged.bottom),
+        position=decimals(ranged.position),
+        place=ranged.place,
+        ote_low=significant(ranged.ote_low),
+        ote_high=significant(ranged.ote_high),
     )
 
 
-def _volume(found: Structure) -> VolumeArea | None:
-    profile = found.profile
-    if profile is None:
-        return None
-    return VolumeArea(
-        point_of_control=significant(profile.poc),
-        value_area_low=significant(profile.value_area_low),
-        value_area_high=significant(profile.value_area_high),
-    )
-
-
-def _time(found: Structure, bar: int) -> datetime:
+def moment(found: Structure, bar: int) -> datetime:
+    """Start of a bar, UTC."""
     return datetime.fromtimestamp(int(found.measures.candles.open_time[bar]) / 1000, UTC)

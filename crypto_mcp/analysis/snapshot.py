@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import talib
 
+from crypto_mcp.analysis.indicators import INDICATORS
 from crypto_mcp.analysis.rounding import last, significant
+from crypto_mcp.analysis.ta import talib
 from crypto_mcp.models.candles import Candles, Floats
 
 # Those that a summary shows.
@@ -23,6 +24,9 @@ USUAL = (
     "stoch_k",
     "volume_ratio_20",
 )
+
+
+AT_USUAL_SETTINGS = [(indicator, indicator.values({})) for indicator in INDICATORS.values() if indicator.needs]
 
 
 def indicator_snapshot(candles: Candles) -> dict[str, float | None]:
@@ -62,6 +66,19 @@ def indicator_snapshot(candles: Candles) -> dict[str, float | None]:
     newest = {name: last(series * unit) for name, series in prices.items()}
     newest |= {name: last(series) for name, series in figures.items()}
     return {name: None if value is None else significant(value) for name, value in newest.items()}
+
+
+def every_indicator(candles: Candles) -> dict[str, float | None]:
+    """The newest value of each output of the table at its usual settings, by the output's name.
+
+    Left out are sums since the first bar: where history begins is no fact of the market.
+    """
+    newest: dict[str, float | None] = {}
+    for indicator, usual in AT_USUAL_SETTINGS:
+        for output, values in zip(indicator.outputs, indicator.compute(candles, usual), strict=True):
+            value = last(values)
+            newest[output.name] = None if value is None else significant(value)
+    return newest
 
 
 def _ratio(series: Floats, to: Floats) -> Floats:

@@ -7,9 +7,9 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
-import talib
 
 from crypto_mcp.analysis.rounding import clipped, decimals
+from crypto_mcp.analysis.ta import talib
 from crypto_mcp.models.analysis import Trend, TrendHorizon, TrendReading
 from crypto_mcp.models.candles import Candles, Floats
 

@@ -34,8 +34,11 @@ class Verdict:
     score: float
 
 
-def judge(candles: Candles, landscape: Landscape) -> Verdict:
-    """The score at the newest bar in a landscape known by then."""
+def judge(candles: Candles, landscape: Landscape, higher_timeframe: Reading | None = None) -> Verdict:
+    """The score at the newest bar in a landscape known by then.
+
+    `higher_timeframe` is that reading, where it is known to be the same as a bar before.
+    """
     bar, close = len(candles) - 1, float(candles.close[-1])
     atr = average_true_range(candles)
     trend = read_trend(candles, landscape.swings)
@@ -47,7 +50,7 @@ def judge(candles: Candles, landscape: Landscape) -> Verdict:
         read.momentum_factor(candles, atr),
         read.volume_factor(candles),
         read.volatility_factor(candles, atr),
-        read.higher_timeframe_factor(candles),
+        higher_timeframe or read.higher_timeframe_factor(candles),
     ]
     weights = blended_weights(movement)
     return Verdict(atr, trend, movement, readings, weights, score_of(readings, weights))

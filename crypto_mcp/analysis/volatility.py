@@ -10,9 +10,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import talib
 
 from crypto_mcp.analysis.rounding import decimals, significant
+from crypto_mcp.analysis.ta import talib
 from crypto_mcp.models.analysis import Volatility, VolatilityReading
 from crypto_mcp.models.candles import Candles, Floats
 

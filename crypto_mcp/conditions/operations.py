@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import talib
 
 from crypto_mcp.analysis.findings import Bools
 from crypto_mcp.analysis.indicators import INDICATORS
+from crypto_mcp.analysis.ta import talib
 from crypto_mcp.conditions.alignment import aligned, as_timeframe
 from crypto_mcp.conditions.events import Bars
 from crypto_mcp.conditions.plan import Plan

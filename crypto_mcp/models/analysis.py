@@ -7,7 +7,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from crypto_mcp.models.answers import Contract
+from crypto_mcp.models.answers import Contract, absent, only_full
+from crypto_mcp.models.structure import Gap, OrderBlock, StructureDetails
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
 
@@ -19,6 +20,7 @@ Energy = Literal["calm", "normal", "wild"]
 Side = Literal["long", "short"]
 Detail = Literal["summary", "full"]
 Action = Literal["STRONG_BUY", "BUY", "HOLD", "SELL", "STRONG_SELL"]
+
 
 CONFIDENCE = (
     "Percent of like calls on past bars that reached target 1 before the stop within 48 bars; for HOLD, of trades to "
@@ -59,7 +61,9 @@ class Provenance(Contract):
     last_bar: datetime = Field(description="Start of the newest closed bar, UTC.")
     last_bar_closed: bool = Field(description="Always true: a bar still open is dropped.")
     age_seconds: float = Field(description="From the close of the last bar to the calculation.")
-    note: str | None = Field(None, description="What else a reader must know of the data, such as a time shift.")
+    note: str | None = Field(
+        None, exclude_if=absent, description="What else a reader must know of the data, such as a time shift."
+    )
 
 
 class AnalysisSummary(Contract):
@@ -143,11 +147,11 @@ class Factor(Contract):
     """One reason behind the score."""
 
     name: str = Field(description="Of the seven in docs/analysis-score.md.")
-    value: float | None = Field(description="The figure the factor is read from.")
-    unit: str = Field(description="Of the value.")
-    weight: float = Field(ge=0, le=1, description="Share of the score.")
+    weight: float = Field(ge=0, le=1, description="Share of the score, by how price moves.")
     contribution: float = Field(description="Points it moved the score from neutral, on the 0-10 scale.")
-    reading: str = Field(description="The figure in words.")
+    reading: str | None = only_full("The figures it is read from, in words.")
+    value: float | None = only_full("The figure itself.")
+    unit: str | None = only_full("Of the value.")
 
 
 class Level(Contract):
@@ -156,102 +160,7 @@ class Level(Contract):
     level: float = Field(description="Mean price of its swings, quote asset.")
     touches: int = Field(description="Swings that turned there.")
     distance_percent: float = Field(description="From the last close; negative below it.")
-    last_touch: datetime = Field(description="Start of the bar of the newest swing, UTC.")
-
-
-class OrderBlock(Contract):
-    """A supply or demand zone that no close has broken."""
-
-    level: float = Field(description="The edge that price meets first.")
-    top: float = Field(description="Upper bound, quote asset.")
-    bottom: float = Field(description="Lower bound, quote asset.")
-    type: Literal["demand", "supply"] = Field(
-        description="`demand` is expected to hold from below, `supply` from above."
-    )
-    strength: float = Field(ge=0, le=100, description="From displacement, volume and rejection.")
-    confidence: float = Field(ge=0, le=100, description="Percent of like zones that held when price came back.")
-    state: str = Field(description="`active`, `tested` or `mitigated` (price was at its middle).")
-    timestamp: datetime = Field(description="Start of the candle it is made of.")
-
-
-class Gap(Contract):
-    """A fair value gap that price has not traded through."""
-
-    type: Literal["bullish", "bearish"] = Field(description="Of the move that left it.")
-    top: float = Field(description="Upper bound, quote asset.")
-    bottom: float = Field(description="Lower bound, quote asset.")
-    strength: float = Field(ge=0, le=100, description="From height, volume and displacement.")
-    fill_probability: float = Field(ge=0, le=100, description="Percent of like gaps filled within 50 bars from now.")
-    entry: float = Field(description="Its near edge.")
-    stop: float = Field(description="Behind its far edge.")
-    target: float = Field(description="At the newest swing beyond, else at two risks.")
-    reward_risk: float = Field(description="Way to the target over way to the stop.")
-    state: str = Field(description="`active`, `tested` or `mitigated` (half filled).")
-    timestamp: datetime = Field(description="Start of its middle bar.")
-
-
-class StructureBreak(Contract):
-    """A break of structure (`bos`) or change of character (`choch`)."""
-
-    kind: Literal["bos", "choch"] = Field(description="With the trend before it, or against it.")
-    scope: Literal["internal", "external"] = Field(
-        description="Size of the swing that was broken: internal 3 bars, external 10 on either side."
-    )
-    direction: Literal["bullish", "bearish"] = Field(description="The way price broke.")
-    level: float = Field(description="Price that was broken, quote asset.")
-    state: str = Field(description="`active`, `held`, or `failed` (price closed back).")
-    timestamp: datetime = Field(description="Start of the bar that broke it, UTC.")
-
-
-class Liquidity(Contract):
-    """A price behind which stops are likely to rest."""
-
-    kind: str = Field(description="`pool` of equal highs or lows, or the period whose high or low it is.")
-    side: Literal["high", "low"] = Field(description="Of price on which stops rest.")
-    level: float = Field(description="Price that must be passed, quote asset.")
-    touches: int = Field(description="Swings in a pool; 1 for a period.")
-    swept: bool = Field(description="Whether a wick has passed it.")
-    timestamp: datetime = Field(description="Start of the bar of its extreme, UTC.")
-
-
-class Sweep(Contract):
-    """A wick beyond such a price on a bar that closed back."""
-
-    kind: str = Field(description="Of the level that was swept.")
-    direction: Literal["bullish", "bearish"] = Field(description="The way price is expected to turn.")
-    level: float = Field(description="Its price, quote asset.")
-    timestamp: datetime = Field(description="Start of the bar, UTC.")
-
-
-class Bounds(Contract):
-    """The dealing range between the last swing high and low."""
-
-    top: float = Field(description="Quote asset.")
-    bottom: float = Field(description="Quote asset.")
-    position: float = Field(description="Of the last close, 0 at the bottom, 1 at the top.")
-    place: Literal["premium", "equilibrium", "discount"] = Field(description="Upper half premium, lower half discount.")
-    ote_low: float = Field(description="Optimal trade entry: 62 to 79 % retraced.")
-    ote_high: float = Field(description="Upper bound of it.")
-
-
-class VolumeArea(Contract):
-    """Where volume was traded."""
-
-    point_of_control: float = Field(description="Price with the most volume, quote asset.")
-    value_area_low: float = Field(description="Lower bound of the 70 % around it.")
-    value_area_high: float = Field(description="Upper bound.")
-
-
-class StructureDetails(Contract):
-    """Structure as found in the bars; docs/analysis.md defines each kind."""
-
-    dealing_range: Bounds | None = Field(description="Null before a swing high and low are known.")
-    breaks: list[StructureBreak] = Field(description="Newest first.")
-    order_blocks: list[OrderBlock] = Field(description="Nearest first.")
-    gaps: list[Gap] = Field(description="Nearest first.")
-    liquidity: list[Liquidity] = Field(description="Nearest first.")
-    sweeps: list[Sweep] = Field(description="Newest first.")
-    volume: VolumeArea | None = Field(description="Over the bars looked at; null without volume.")
+    last_touch: datetime | None = only_full("Start of the bar of the newest swing, UTC.")
 
 
 class Recommendation(Contract):
@@ -315,7 +224,10 @@ class Details(Contract):
     sentiment: Sentiment = Field(description="Behind the mood.")
     structure: StructureDetails = Field(description="Behind structure and zones.")
     indicators: dict[str, float | None] = Field(
-        description="Last value of each indicator; null where history is too short."
+        description=(
+            "Last value of every indicator of docs/conditions.md at its usual settings, by its name there, with its "
+            "unit there; conditions are 1 or 0. Null where history is too short."
+        )
     )
 
 
@@ -325,17 +237,17 @@ class Assessment(Contract):
     price: float = Field(description="Close of the last closed bar, quote asset.")
     analysis: AnalysisSummary = Field(description="The figures that are looked at first.")
     recommendation: Recommendation = Field(description="What they add up to.")
-    plan: TradePlan | None = Field(description="Absent for HOLD.")
+    plan: TradePlan | None = Field(None, exclude_if=absent, description="Absent for HOLD.")
     flips: list[Flip] = Field(description="What would change the action, nearest first, within 2 ATR.")
     factors: list[Factor] = Field(description="intelligent_score is 5 plus their contributions.")
     support: list[Level] = Field(description="Below the price, nearest first.")
     resistance: list[Level] = Field(description="Above the price, nearest first.")
-    order_blocks: list[OrderBlock] = Field(description="The nearest three at most.")
+    order_blocks: list[OrderBlock] = Field(description="The nearest of each side that no close has broken.")
     gaps: list[Gap] = Field(description="The nearest fair value gap of each side.")
     indicators: dict[str, float | None] = Field(
-        description="Last value of the usual indicators; null where history is too short."
+        description="Last value of the usual indicators, prices in quote asset; null where history is too short."
     )
-    details: Details | None = Field(None, description="Only with `detail` full.")
+    details: Details | None = only_full("The readings behind the figures.")
 
 
 class Header(Contract):
@@ -350,7 +262,9 @@ class Header(Contract):
 class Analysis(Assessment, Header):
     """An analysis of one symbol on one timeframe, in the shape in which MongoDB keeps it."""
 
-    confluence: Confluence | None = Field(None, description="Only where `compare` named other timeframes.")
+    confluence: Confluence | None = Field(
+        None, exclude_if=absent, description="Only where `compare` named other timeframes."
+    )
 
     @classmethod
     def of(

@@ -41,6 +41,16 @@ class Contract(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+def absent(value: object) -> bool:
+    """Whether a field is left out of what is written: for `exclude_if`."""
+    return value is None
+
+
+def only_full(description: str) -> Any:
+    """A field that only a full answer has: in a summary every word costs its reader."""
+    return Field(None, exclude_if=absent, description=f"{description} Only with `detail` full.")
+
+
 class ErrorBody(Contract):
     """An error a caller can act on."""
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from walks import from_closes, random_walk
 
 from crypto_mcp.analysis.assess import LEAST_BARS, assess
+from crypto_mcp.analysis.confluence import confluence
 from crypto_mcp.errors import NotEnoughData
+from crypto_mcp.models.analysis import Analysis, Provenance
 from crypto_mcp.models.candles import BadCandles, Candles
+from crypto_mcp.models.timeframes import Timeframe
 
 
 def scaled(candles: Candles, factor: float) -> Candles:
@@ -103,9 +107,30 @@ def test_the_reasoning_names_the_figures() -> None:
     assert result.factors[0].reading in text
 
 
-def test_an_answer_stays_under_four_kilobytes() -> None:
-    for seed in range(10):
-        assert len(assess(random_walk(500, seed=seed)).model_dump_json()) < 4096
+@pytest.mark.parametrize("name", [*NASTY, *range(20)])
+def test_an_answer_stays_small(name: str | int) -> None:
+    """A summary under 4 KB for a model to read, of a long name and five timeframes too; full under 60."""
+    candles = NASTY[name] if isinstance(name, str) else random_walk(1000, seed=name, start=10.0 ** (name - 8))
+    moment = datetime(2026, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+    data = Provenance(
+        source="sandbox", symbol="1000000MOGUSDT", timeframe=Timeframe.H12, bars=1000, first_bar=moment,
+        last_bar=moment, last_bar_closed=True, age_seconds=12_345.6, note="Recorded candles, replayed; not of today.",
+    )  # fmt: skip
+    for detail, most in (("summary", 4096), ("full", 60_000)):
+        result = assess(candles, detail=detail)
+        joint = confluence(dict.fromkeys(list(Timeframe)[-5:], result))
+        written = Analysis.of(result, timestamp=moment, data=data, confluence=joint).model_dump_json()
+        assert len(written.encode()) < most
+        assert Analysis.model_validate_json(written).model_dump_json() == written
+
+
+def test_a_summary_leaves_out_what_only_a_full_answer_has() -> None:
+    candles = random_walk(300, seed=6)
+    brief, full = (json.loads(assess(candles, detail=d).model_dump_json()) for d in ("summary", "full"))
+    assert "details" not in brief
+    assert set(brief["factors"][0]) == {"name", "weight", "contribution"}
+    assert set(full["factors"][0]) == {"name", "weight", "contribution", "reading", "value", "unit"}
+    assert [factor["contribution"] for factor in brief["factors"]] == [f["contribution"] for f in full["factors"]]
 
 
 def test_the_same_bars_give_the_same_answer() -> None:

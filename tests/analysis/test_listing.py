@@ -8,6 +8,7 @@ import pytest
 from walks import random_walk
 
 from crypto_mcp.analysis.assess import assess
+from crypto_mcp.analysis.indicators import INDICATORS
 from crypto_mcp.models.analysis import Assessment
 
 
@@ -36,10 +37,40 @@ def test_zones_come_nearest_first_and_lie_on_their_side(full: Assessment) -> Non
 
 
 def test_a_summary_shows_the_nearest_of_the_full_answer(full: Assessment) -> None:
-    assert len(full.order_blocks) <= 3
-    assert full.order_blocks[0] == full.details.structure.order_blocks[0]
-    assert full.gaps[0] == full.details.structure.gaps[0]
-    assert len({gap.type for gap in full.gaps}) == len(full.gaps)
+    details = full.details.structure
+    for shown, listed in ((full.order_blocks, details.order_blocks), (full.gaps, details.gaps)):
+        assert shown[0].model_dump().items() <= listed[0].model_dump().items()
+        assert len({zone.type for zone in shown}) == len(shown) <= 2
+
+
+def test_a_full_answer_says_when_each_finding_was_known_and_why(full: Assessment) -> None:
+    """Never before its bar, and never in a summary, where words are dear."""
+    details = full.details.structure
+    for found in (details.swings, details.order_blocks, details.gaps, details.liquidity, details.divergences):
+        assert found
+        assert all(finding.known_at >= finding.timestamp for finding in found)
+    assert all("ATR" in zone.why for zone in (*details.order_blocks, *details.breakers, *details.gaps))
+    assert all(gap.fill_within["10"] <= gap.fill_within["50"] <= gap.fill_within["200"] for gap in details.gaps)
+    assert all(gap.fill_within["50"] == gap.fill_probability for gap in details.gaps)
+    assert all(block.role in {"breaker", "mitigation"} for block in details.breakers)
+    assert not {"why", "known_at", "freshness", "role"} & full.order_blocks[0].model_dump().keys()
+
+
+def test_a_full_answer_reads_volume(full: Assessment) -> None:
+    volume = full.details.structure.volume
+    assert volume.value_area_low <= volume.point_of_control <= volume.value_area_high
+    assert -100 <= volume.delta_percent <= 100
+    assert [band.anchor for band in volume.anchored_vwap] == ["high", "low"]
+    for band in volume.anchored_vwap:
+        assert band.lower_2 <= band.vwap <= band.upper_2
+
+
+def test_a_full_answer_has_every_indicator_at_its_usual_settings(full: Assessment) -> None:
+    outputs = {output.name for indicator in INDICATORS.values() if indicator.needs for output in indicator.outputs}
+    assert outputs <= full.details.indicators.keys()
+    assert len(outputs) > 100
+    assert full.details.indicators["rsi"] == full.indicators["rsi_14"]
+    assert set(full.indicators) < set(full.details.indicators)
 
 
 def test_events_come_newest_first_and_none_lies_in_the_future(full: Assessment) -> None:

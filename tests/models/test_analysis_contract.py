@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from crypto_mcp.models import analysis
+from crypto_mcp.models import analysis, structure
 from crypto_mcp.models.analysis import Analysis
 
 MODELS = [
     model
-    for model in vars(analysis).values()
-    if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == analysis.__name__
+    for room in (analysis, structure)
+    for model in vars(room).values()
+    if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == room.__name__
 ]
 
 
@@ -25,5 +26,5 @@ def test_the_fields_of_the_specified_document_are_there() -> None:
     fields = Analysis.model_fields
     assert {"symbol", "timestamp", "timeframe", "analysis", "order_blocks", "recommendation"} <= set(fields)
     assert {"trend", "volatility", "confidence", "intelligent_score"} <= set(analysis.AnalysisSummary.model_fields)
-    assert {"level", "type", "strength", "timestamp"} <= set(analysis.OrderBlock.model_fields)
+    assert {"level", "type", "strength", "timestamp"} <= set(structure.OrderBlock.model_fields)
     assert {"action", "confidence", "reasoning"} <= set(analysis.Recommendation.model_fields)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import talib
 
 from crypto_mcp.analysis.indicators.spec import (
     Indicator,
@@ -18,6 +17,7 @@ from crypto_mcp.analysis.indicators.spec import (
     memory,
     wilder,
 )
+from crypto_mcp.analysis.ta import talib
 from crypto_mcp.models.candles import Candles, Floats
 
 # A following line starts anywhere and falls in with that of the whole history after some turns. Longest seen from

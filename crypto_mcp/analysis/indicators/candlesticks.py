@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import talib
 
 from crypto_mcp.analysis.registry import causal
+from crypto_mcp.analysis.ta import talib
 from crypto_mcp.models.candles import Candles, Ints
 
 _WORDS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import talib
 
 from crypto_mcp.analysis.indicators.spec import (
     Indicator,
@@ -17,6 +16,7 @@ from crypto_mcp.analysis.indicators.spec import (
     memory,
     wilder,
 )
+from crypto_mcp.analysis.ta import talib
 from crypto_mcp.models.candles import Candles, Floats
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import talib
 
 from crypto_mcp.analysis.indicators.spec import Indicator, Output, blanked, changes, length
+from crypto_mcp.analysis.ta import talib
 from crypto_mcp.models.candles import Floats
 
 

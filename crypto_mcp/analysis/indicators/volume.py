@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import talib
 
 from crypto_mcp.analysis.indicators.spec import (
     DAY,
@@ -15,6 +14,7 @@ from crypto_mcp.analysis.indicators.spec import (
     length,
 )
 from crypto_mcp.analysis.kernels import compiled, plain
+from crypto_mcp.analysis.ta import talib
 from crypto_mcp.models.candles import Candles, Floats, Ints
 
 
