@@ -35,7 +35,7 @@ def test_action_boundaries(score: float, action: str) -> None:
 @pytest.mark.parametrize("seed", range(30))
 def test_every_recommendation_gives_its_reasons(seed: int) -> None:
     """The strongest reason of either side is named, the past record is, and a call comes with a plan."""
-    result = assess(random_walk(300, seed=seed, drift=0.001 * (seed % 3 - 1)))
+    result = assess(random_walk(300, seed=seed, drift=0.001 * (seed % 3 - 1)), detail="full")
     text = result.recommendation.reasoning
     for sign in (1, -1):
         side = [factor for factor in result.factors if sign * factor.contribution > 0.05]
