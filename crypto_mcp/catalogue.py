@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from crypto_mcp.errors import UnknownKind
 from crypto_mcp.models.analysis import Analysis, AnalyzeParams, Provenance
 from crypto_mcp.models.answers import LOCAL
-from crypto_mcp.models.backtest import BacktestParams, BacktestResult
+from crypto_mcp.models.backtest import BacktestParams, BacktestPart, BacktestPartResult, BacktestResult
 from crypto_mcp.models.charts import Chart, ChartParams
 from crypto_mcp.models.portfolio import PortfolioParams, PortfolioReport, SampledEquity, SampleParams
 from crypto_mcp.models.risk import RiskAssessment, RiskParams
@@ -332,6 +332,20 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         cache=CacheRule(key=_backtest_key, ttl=_DAY, good_for=_while_newest, collection="backtests"),
         scope="backtest:read",
         cost=5,
+    ),
+    JobKind(
+        name="backtest_part",
+        list="backtest:queue",
+        params=BacktestPart,
+        result=BacktestPartResult,
+        handler="workers.backtest:backtest_part",
+        title="Part of a parameter search",
+        summary="Made by a `historical_backtest` that searches, so that all workers share its trials.",
+        timeout=300.0,
+        max_tries=30,
+        scope="backtest:read",
+        cost=0,
+        tool=False,
     ),
 )
 

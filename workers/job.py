@@ -16,6 +16,17 @@ if TYPE_CHECKING:
 _PROGRESS_EVERY = 0.1
 
 
+class Resting(Exception):
+    """A handler that waits for other jobs raises it: the job gives its place free and its handler is run again later.
+
+    That counts as no attempt. What the handler did before it does again, or finds done.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"rests for {seconds:g} s")
+        self.seconds = seconds
+
+
 @dataclass(slots=True)
 class Job:
     """What a handler may know of its job, and what it may use.

@@ -18,7 +18,7 @@ from crypto_mcp.jobs import envelope
 from crypto_mcp.jobs.desk import CacheEntry
 from crypto_mcp.jobs.scripting import insist
 from crypto_mcp.models.answers import LOCAL, JobState
-from workers.job import Job
+from workers.job import Job, Resting
 from workers.retries import Crashed, as_error, pause
 
 if TYPE_CHECKING:
@@ -186,6 +186,8 @@ class Runner:
             if held.interrupted is None:
                 raise  # the worker stops; its desk goes back to the lists
             await self._interrupted(held)
+        except Resting as pause:
+            await self._rest(held, pause.seconds)
         except Exception as raised:  # noqa: BLE001 - whatever a handler raises ends its job, never the worker
             if held.interrupted is not None:
                 await self._interrupted(held)
@@ -245,6 +247,16 @@ class Runner:
                 self._run_at(held, due)
         else:
             await self._bury(held, error)
+
+    async def _rest(self, held: Held, seconds: float) -> None:
+        """Lets the job lie; its place goes to others meanwhile."""
+        if held.interrupted is not None:
+            await self._interrupted(held)
+            return
+        due = await insist(lambda: self._desk.rest(held.job.id, held.attempt, seconds))
+        held.handler = None
+        if due is not None:
+            self._run_at(held, due)
 
     async def _bury(self, held: Held, error: CryptoMcpError) -> None:
         self.counts["failed"] += 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
+    from crypto_mcp.jobs.client import JobClient
     from crypto_mcp.market.alternative import Alternative
     from crypto_mcp.market.binance import BinanceSpot
     from crypto_mcp.market.binance_futures import BinanceFutures
@@ -150,6 +151,20 @@ class Services:
         return Prices(self.cache, self.market)
 
     @cached_property
+    def jobs(self) -> JobClient:
+        """The queue, for jobs that make jobs."""
+        from crypto_mcp.jobs.client import JobClient
+
+        return JobClient(self.queue, self.settings.queue)
+
+    @cached_property
+    def queue(self) -> Redis:
+        """Redis db 2: queues."""
+        from crypto_mcp.jobs.connection import connect
+
+        return connect(self.settings.redis.queue_url, self.settings.redis)
+
+    @cached_property
     def mongo(self) -> MongoStore:
         """Results."""
         from crypto_mcp.stores.mongo import MongoStore
@@ -169,6 +184,6 @@ class Services:
             if name in self.__dict__:
                 with contextlib.suppress(OSError):
                     await self.__dict__.pop(name).close()
-        for name in ("cache", "limits"):
+        for name in ("cache", "limits", "queue"):
             if name in self.__dict__:
                 await self.__dict__.pop(name).aclose()

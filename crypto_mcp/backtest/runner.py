@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from crypto_mcp.backtest.binding import bound, rules_of, targets_of
+from crypto_mcp.backtest.binding import BadStrategy, bound, rules_of, targets_of
 from crypto_mcp.backtest.loop import run_bars
 from crypto_mcp.backtest.luck.trials import TrialRun
 from crypto_mcp.backtest.prepare import BITS, Clock, Prepared, Signals, market_of
 from crypto_mcp.backtest.rules import ACCOUNT, FILL, INSTRUMENT, TRADE, Market, Records
 from crypto_mcp.backtest.template import SharedSeries, Template
 from crypto_mcp.models.backtest import BacktestParams
-from crypto_mcp.models.candles import Candles
+from crypto_mcp.models.candles import Candles, Floats
 from crypto_mcp.models.strategy import PLACEHOLDER, Strategy
 
 _CONDITIONS = {"entry", "exit", "short_entry", "short_exit"}
@@ -63,6 +63,16 @@ class StrategyRunner:
         for name in self._in_rules:
             for value in (bounds or {}).get(name, ()):
                 self._rules_for({name: value})
+
+    @property
+    def step(self) -> int:
+        """Length of a bar, milliseconds."""
+        return self._clock.step
+
+    @property
+    def close(self) -> Floats:
+        """Closes, shape (symbols, bars)."""
+        return self._market.close
 
     @property
     def bars(self) -> int:
@@ -130,6 +140,24 @@ class StrategyRunner:
                 self._parts.clear()
             self._parts[first, last] = windowed(self._market, first, last)
         return self._parts[first, last]
+
+
+def check_bounds(strategy: Strategy, params: BacktestParams, bounds: Mapping[str, tuple[float, float]]) -> None:
+    """Reads conditions and rules with each parameter at either bound, before any bar is there.
+
+    Raises:
+        ConditionError, BadStrategy: the search would ask for what cannot be.
+    """
+    usual = strategy.parameters | params.parameters
+    unknown = sorted(bounds.keys() - usual.keys())
+    if unknown:
+        takes = ", ".join(usual) or "none"
+        raise BadStrategy(f"{strategy.name} has no parameter {unknown[0]} to search", hint=f"Its parameters: {takes}.")
+    for text in strategy.conditions.values():
+        Template.of(text, usual, bounds)
+    for name, pair in bounds.items():
+        for value in pair:
+            rules_of(bound(strategy, usual | {name: value}), params)
 
 
 def windowed(market: Market, first: int, last: int) -> Market:

@@ -15,6 +15,8 @@ from crypto_mcp.jobs.scripting import Scripts, unavailable
 from crypto_mcp.models.answers import JobRecord, JobState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic import BaseModel
     from redis.asyncio import Redis
 
@@ -113,6 +115,20 @@ class JobClient:
         if record is None:
             raise unknown_job(job_id)
         return record, found
+
+    async def several(self, job_ids: Sequence[str]) -> list[JobRecord | None]:
+        """These jobs as they stand, None for those that are unknown, in one round trip."""
+        try:
+            return await read_records(self._redis, job_ids)
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
+    async def answers(self, job_ids: Sequence[str]) -> list[bytes | None]:
+        """The results of these jobs as JSON, None where Redis does not have it (any more), in one round trip."""
+        try:
+            return await self._redis.mget([keys.answer(job_id) for job_id in job_ids]) if job_ids else []
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
 
     async def watch(self, job_id: str, watcher: str) -> JobState:
         """Tells a channel of each change of the job from now on; the job's state. `UnknownJob` if there is none."""

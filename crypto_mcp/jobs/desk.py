@@ -126,6 +126,11 @@ class Desk:
         )
         return float(reply[1]) if reply[0] == b"ok" else None
 
+    async def rest(self, job_id: str, attempt: int, delay: float) -> float | None:
+        """Lets a job that waits for others lie for `delay` seconds; when it is due (epoch ms), None if it was taken."""
+        reply = await self._scripts.run("rest", (self._key,), (job_id, attempt, delay * 1000))
+        return float(reply[1]) if reply[0] == b"ok" else None
+
     async def bury(self, job: Accepted, attempt: int, error: CryptoMcpError) -> bool:
         """Moves a job that failed for good to the dead list."""
         entry = dead_entry(

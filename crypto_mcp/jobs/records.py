@@ -20,6 +20,7 @@ FIELDS = [
     "kind",
     "list",
     "state",
+    "resting",
     "attempts",
     "max_tries",
     "progress",
@@ -64,7 +65,8 @@ def from_hash(job_id: str, fields: Mapping[str, bytes | None]) -> JobRecord | No
         job_id=job_id,
         kind=text.get("kind", ""),
         list=text.get("list", ""),
-        state=JobState(text["state"]),
+        # A job that rests has not failed: it waits for the jobs it has made.
+        state=JobState.RUNNING if text["state"] == JobState.RETRYING and "resting" in text else JobState(text["state"]),
         attempts=int(text.get("attempts", 0)),
         max_tries=int(text.get("max_tries", 0)),
         progress=Progress(fraction=float(text["progress"]), words=text.get("words", ""))

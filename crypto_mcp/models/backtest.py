@@ -9,6 +9,8 @@ from pydantic import AwareDatetime, Field, WithJsonSchema, field_validator, mode
 
 from crypto_mcp.models.analysis import Detail, Provenance
 from crypto_mcp.models.answers import Contract
+from crypto_mcp.models.backtest_statistics import Statistics
+from crypto_mcp.models.luck import MonteCarlo, SearchReport, SearchSpec, Verdict, WalkForwardReport, WalkForwardSpec
 from crypto_mcp.models.strategy import ParameterName, Strategy
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
@@ -47,6 +49,11 @@ _STRATEGY = (
     "max_bars; targets: [{at: '2R', share: 50}]; sizing: {method: equity, fixed, risk, volatility or kelly, amount}; "
     "max_open; cooldown; session: {from_hour, to_hour, weekdays}; parameters: {fast: 9}}"
 )
+_SEARCH = (
+    "{parameters: [{name, low, high, step}], method: grid, random or bayesian, trials, objective: sharpe, sortino, "
+    "calmar or total_return, ordered: [['fast', 'slow']]}: tries them, reports the best, and judges whether it is luck."
+)
+_WALK_FORWARD = "{windows: 10, anchored: false, past: 4}: chooses by the search on the past, trades what comes after."
 _COSTS = (
     "Percent: maker_fee and taker_fee 0.1, spread 0, slippage 0.02, slippage_atr 0, impact 0, funding 0.01 a time, "
     "maintenance_margin 0.5."
@@ -71,6 +78,9 @@ class BacktestParams(Contract):
     lookahead_check: bool | None = Field(
         None, description="Replay of truncated data; on by default for conditions of your own."
     )
+    search: Annotated[SearchSpec, WithJsonSchema(_OBJECT)] | None = Field(None, description=_SEARCH)
+    walk_forward: Annotated[WalkForwardSpec, WithJsonSchema(_OBJECT)] | None = Field(None, description=_WALK_FORWARD)
+    monte_carlo: bool = Field(False, description="Simulates what else could have happened; a search always does.")
     detail: Detail = Field("summary", description="`full` lists up to 200 trades instead of three.")
 
     @field_validator("symbols", mode="before")
@@ -90,9 +100,12 @@ class BacktestParams(Contract):
         if isinstance(self.strategy, Strategy):
             if self.market == "spot" and self.strategy.short_entry is not None:
                 raise ValueError("spot cannot be sold short: give market perpetual")
-            unknown = sorted(self.parameters.keys() - self.strategy.parameters.keys())
+            searched = {parameter.name for parameter in self.search.parameters} if self.search else set()
+            unknown = sorted((self.parameters.keys() | searched) - self.strategy.parameters.keys())
             if unknown:
                 raise ValueError(f"the strategy has no parameter {unknown[0]}")
+        if self.walk_forward is not None and self.search is None:
+            raise ValueError("walk_forward needs a search: it says what is chosen from")
         return self._check_range()
 
     def _check_range(self) -> Self:
@@ -154,7 +167,29 @@ class BacktestResult(Contract):
     parameters: dict[str, float] = Field(description="Values that the strategy was tested with.")
     data: list[Provenance] = Field(description="Where the bars come from, a symbol each.")
     summary: BacktestSummary
+    statistics: Statistics
+    verdict: Verdict
+    monte_carlo: MonteCarlo | None = Field(None, description="Where it was asked for, and of every search.")
+    search: SearchReport | None = Field(None, description="The heat map only with detail full.")
+    walk_forward: WalkForwardReport | None = None
     trades: list[Trade] = Field(description="The newest, oldest of them first.")
     lookahead_replays: int = Field(description="Replays on data that ends earlier, all with the same decisions.")
     assumptions: list[str] = Field(description="Every rule of the market that was played by.")
     warnings: list[str] = Field(description="What weakens the result.")
+
+
+class BacktestPart(Contract):
+    """A part of a search, made by the job it belongs to and worked by whichever worker is free."""
+
+    parent: str = Field(description="Job that waits for it.")
+    params: BacktestParams = Field(description="Of the parent, with its range of time fixed.")
+    data: str = Field(description="Digest of the bars: every part must see the same.")
+    what: Literal["trials", "windows"] = Field(description="Rows of the search, or windows of the walk-forward.")
+    first: int = Field(ge=0, description="First of them.")
+    last: int = Field(ge=1, description="The one after the last.")
+
+
+class BacktestPartResult(Contract):
+    """What a part found."""
+
+    packed: str = Field(description="Arrays in base64, as `crypto_mcp.backtest.parts` packs them.")

@@ -59,6 +59,7 @@ class Model:
     attempts: dict[str, int] = field(default_factory=dict)
     cancelling: set[str] = field(default_factory=set)
     not_yet: set[str] = field(default_factory=set)  # whose retry is not due for long
+    resting: set[str] = field(default_factory=set)  # which wait for others, and go on with the attempt they were in
     waiting: list[str] = field(default_factory=list)  # the list, newest first
     same: dict[int, str] = field(default_factory=dict)  # by parameters, the job that equal requests join
     idempotent: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -72,10 +73,17 @@ class Model:
         self.state[job] = state
         self.cancelling.discard(job)
         self.not_yet.discard(job)
+        self.resting.discard(job)
         self.place.pop(job)
         self.same = {n: other for n, other in self.same.items() if other != job}
         if state is JobState.DEAD:
             self.place[job] = "dead"
+
+    def begin(self, job: str) -> None:
+        """The next attempt; that of a job that rested is the one it was in."""
+        self.attempts[job] += job not in self.resting
+        self.resting.discard(job)
+        self.state[job] = JobState.RUNNING
 
     def give_back(self, worker: str, *, uncount: bool) -> None:
         """What had arrived, then the desk's jobs, the longest held next in line."""
@@ -223,8 +231,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert {s.verdict for s in starts} == {"later"}
             self.model.state[job] = JobState.RETRYING
         else:
-            self.model.attempts[job] += 1
-            self.model.state[job] = JobState.RUNNING
+            self.model.begin(job)
             assert {(s.verdict, s.attempt) for s in starts} == {("run", self.model.attempts[job])}
         self.model.place[job] = f"desk:{worker}"
 
@@ -306,14 +313,28 @@ class QueueMachine(RuleBasedStateMachine):
         if delay:
             self.model.not_yet.add(job)
 
+    @precondition(lambda self: self._running())
+    @rule(data=st.data(), repeated=st.booleans(), delay=st.sampled_from([0, 60]))
+    def rest(self, data: st.DataObject, repeated: bool, delay: int) -> None:
+        """It waits for others: to who asks it is running, and it is no attempt of its own."""
+        worker, job = data.draw(st.sampled_from(self._running()))
+        attempt, other = self.model.attempts[job], next(w for w in WORKERS if w != worker)
+        assert self.do(self.desks[other].rest(job, attempt, delay)) is None
+        dues = {self.do(self.desks[worker].rest(job, attempt, delay)) for _ in range(1 + repeated)}
+        assert len(dues) == 1
+        assert self.do(self.client.get(job)).state is JobState.RUNNING
+        self.model.state[job] = JobState.RETRYING
+        self.model.resting.add(job)
+        if delay:
+            self.model.not_yet.add(job)
+
     @precondition(lambda self: self._retrying())
     @rule(data=st.data(), repeated=st.booleans())
     def start(self, data: st.DataObject, repeated: bool) -> None:
         worker, job = data.draw(st.sampled_from(self._retrying()))
         starts = [self.do(self.desks[worker].start(job)) for _ in range(1 + repeated)]
         self.model.not_yet.discard(job)
-        self.model.attempts[job] += 1
-        self.model.state[job] = JobState.RUNNING
+        self.model.begin(job)
         assert {(s.verdict, s.attempt) for s in starts} == {("run", self.model.attempts[job])}
 
     @precondition(lambda self: self._running())

@@ -64,7 +64,7 @@ local function close(id, state, record_ttl)
   local key = job_key(id)
   local was = redis.call('HMGET', key, 'digest', 'reply_to', 'worker')
   redis.call('HSET', key, 'state', state, 'finished_at', now_ms())
-  redis.call('HDEL', key, 'envelope', 'not_before', 'cancel')
+  redis.call('HDEL', key, 'envelope', 'not_before', 'cancel', 'resting')
   if state == 'done' then redis.call('HDEL', key, 'progress', 'words') end
   redis.call('EXPIRE', key, record_ttl)
   if was[1] and redis.call('GET', 'same:' .. was[1]) == id then redis.call('DEL', 'same:' .. was[1]) end
@@ -87,6 +87,12 @@ end
 local function already(id, worker, attempt)
   local was = redis.call('HMGET', job_key(id), 'state', 'worker', 'attempts')
   return was[1] and is_finished(was[1]) and was[2] == worker and was[3] == attempt
+end
+
+-- The number of the attempt that begins: of one that only rested the same again.
+local function next_attempt(key)
+  if redis.call('HDEL', key, 'resting') == 1 then return tonumber(redis.call('HGET', key, 'attempts')) end
+  return redis.call('HINCRBY', key, 'attempts', 1)
 end
 
 -- Takes a job from a desk back to the right end of its list, where it is next.

@@ -39,7 +39,7 @@ if was[2] and tonumber(was[2]) > at then
   return { 'later', was[2] }
 end
 if not was[4] then redis.call('HSET', key, 'started_at', at) end
-local attempt = redis.call('HINCRBY', key, 'attempts', 1)
+local attempt = next_attempt(key)
 redis.call('HSET', key, 'state', 'running', 'run_at', at)
 redis.call('HDEL', key, 'not_before')
 redis.call('ZADD', KEYS[2], at, id)

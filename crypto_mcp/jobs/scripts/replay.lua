@@ -7,7 +7,8 @@ local state = redis.call('HGET', key, 'state')
 if state and not is_finished(state) then return 'busy' end
 if redis.call('LREM', KEYS[1], 1, ARGV[1]) == 0 then return 'gone' end
 local at = now_ms()
-redis.call('HDEL', key, 'error', 'finished_at', 'started_at', 'run_at', 'worker', 'progress', 'words', 'not_before', 'cancel')
+redis.call('HDEL', key, 'error', 'finished_at', 'started_at', 'run_at', 'worker', 'progress', 'words', 'not_before', 'cancel',
+  'resting')
 redis.call('HSET', key, 'state', 'queued', 'kind', ARGV[4], 'list', KEYS[2], 'envelope', ARGV[3], 'reply_to', ARGV[5],
   'client', ARGV[6], 'trace', ARGV[7], 'submitted_at', at, 'attempts', 0)
 redis.call('PERSIST', key)

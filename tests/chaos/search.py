@@ -1,0 +1,146 @@
+"""`python -m tests.chaos.search`: a parameter search of 20,000 trials with a worker killed every 3 s, and one left alone.
+
+Both must end with the same result. Needs nothing: it starts Redis, MongoDB and a sandbox exchange itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from crypto_mcp.catalogue import CATALOGUE
+from crypto_mcp.jobs.client import JobClient
+from crypto_mcp.jobs.connection import connect
+from crypto_mcp.models.backtest import BacktestParams, BacktestResult
+from crypto_mcp.settings import MarketSettings, MongoSettings, RedisSettings, Settings
+from tests.sandbox_server import running_sandbox
+from tests.servers import Servers
+
+_WORKER = "from crypto_mcp.settings import Settings; from workers.main import run; run(Settings(), ['backtest:queue'])"
+
+
+def search_params(*, trials: int, days: int) -> dict[str, Any]:
+    """A grid of about so many averages' lengths and stops, over the last days."""
+    slow, stop = 20, max(1, trials // 400)
+    return {
+        "symbols": ["BTCUSDT"],
+        "strategy": "ema_cross",
+        "end": "2026-01-01T00:00Z" if days < 0 else None,
+        "search": {
+            "parameters": [
+                {"name": "fast", "low": 3, "high": 22, "step": 1},
+                {"name": "slow", "low": 30, "high": 30 + 5 * (slow - 1), "step": 5},
+                {"name": "stop", "low": 1, "high": 1 + 0.25 * (stop - 1), "step": 0.25, "integer": False},
+            ],
+            "trials": trials,
+        },
+    }
+
+
+@asynccontextmanager
+async def killing_workers(
+    settings: Settings, *, count: int, kill_every: float | None
+) -> AsyncIterator[Callable[[], int]]:
+    """Worker processes on `backtest:queue`, one of which is killed and replaced so often; how many were."""
+    workers = [_started(settings) for _ in range(count)]
+    kills = 0
+
+    async def kill() -> None:
+        nonlocal kills
+        while kill_every is not None:
+            await asyncio.sleep(kill_every)
+            victim = workers.pop(0)
+            victim.kill()
+            victim.wait()
+            kills += 1
+            workers.append(_started(settings))
+
+    killing = asyncio.create_task(kill())
+    try:
+        yield lambda: kills
+    finally:
+        killing.cancel()
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+
+
+def _started(settings: Settings) -> subprocess.Popen[bytes]:
+    groups = {"redis": settings.redis, "mongo": settings.mongo, "market": settings.market}
+    environment = dict(os.environ)
+    for group, values in groups.items():
+        for name, value in values:
+            text = value.get_secret_value() if hasattr(value, "get_secret_value") else value
+            if isinstance(text, str) and text:
+                environment[f"CRYPTO_MCP_{group}__{name}".upper()] = text
+    return subprocess.Popen([sys.executable, "-c", _WORKER], env=environment, stderr=subprocess.DEVNULL)
+
+
+async def run(trials: int, kill_every: float, count: int) -> None:
+    """Both searches, and what they came to."""
+    with tempfile.TemporaryDirectory() as folder, running_sandbox() as sandbox:
+        servers = Servers.under(Path(folder))
+        await servers.redis.start()
+        await servers.mongo.start()
+        try:
+            settings = _settings(servers, sandbox.url)
+            redis = connect(settings.redis.queue_url, settings.redis)
+            jobs = JobClient(redis, settings.queue)
+            results = [await _one(jobs, settings, trials, every, count) for every in (None, kill_every)]
+            same = results[0] == results[1]
+            print("the same result" if same else "DIFFERENT RESULTS")
+            await redis.aclose()
+        finally:
+            await servers.redis.kill()
+            await servers.mongo.kill()
+    sys.exit(not same)
+
+
+async def _one(jobs: JobClient, settings: Settings, trials: int, every: float | None, count: int) -> dict[str, Any]:
+    params = BacktestParams.model_validate(search_params(trials=trials, days=365))
+    async with killing_workers(settings, count=count, kill_every=every) as kills:
+        began = time.monotonic()
+        told = await jobs.submit(CATALOGUE["historical_backtest"], params, share=False)
+        while not (await jobs.get(told.job_id)).state.finished:
+            await asyncio.sleep(0.2)
+        record, answer = await jobs.get_with_answer(told.job_id)
+        seconds = time.monotonic() - began
+        if answer is None:
+            raise SystemExit(f"{record.state}: {record.error}")
+        result = BacktestResult.model_validate_json(answer)
+        tried = result.search.tried if result.search else 0
+        print(f"{tried:,} trials, {count} workers, {kills()} killed: {seconds:.1f} s, best {result.parameters}")
+        return result.model_dump(exclude={"timestamp", "data"})
+
+
+def _settings(servers: Servers, market: str) -> Settings:
+    urls = {f"{use}_url": servers.redis.url(db) for db, use in enumerate(("cache", "session", "queue"))}
+    return Settings(
+        _env_file=None,  # type: ignore[call-arg]
+        redis=RedisSettings.model_validate(urls),
+        mongo=MongoSettings.model_validate({"url": servers.mongo.admin_url, "database": "search"}),
+        market=MarketSettings(binance_url=market),
+    )
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.search", description=__doc__)
+    parser.add_argument("--trials", type=int, default=20_000)
+    parser.add_argument("--kill-every", type=float, default=3.0, metavar="SECONDS")
+    parser.add_argument("--workers", type=int, default=2)
+    options = parser.parse_args()
+    asyncio.run(run(options.trials, options.kill_every, options.workers))
+
+
+if __name__ == "__main__":
+    main()
