@@ -51,9 +51,9 @@ _STRATEGY = (
 )
 _SEARCH = (
     "{parameters: [{name, low, high, step}], method: grid, random or bayesian, trials, objective: sharpe, sortino, "
-    "calmar or total_return, ordered: [['fast', 'slow']]}: tries them, reports the best, and judges whether it is luck."
+    "calmar or total_return, ordered: [['fast', 'slow']]}: the best of them, and whether it is luck."
 )
-_WALK_FORWARD = "{windows: 10, anchored: false, past: 4}: chooses by the search on the past, trades what comes after."
+_WALK_FORWARD = "{windows: 10, anchored: false, past: 4}: chooses on the past, trades what comes after."
 _COSTS = (
     "Percent: maker_fee and taker_fee 0.1, spread 0, slippage 0.02, slippage_atr 0, impact 0, funding 0.01 a time, "
     "maintenance_margin 0.5."
@@ -70,13 +70,15 @@ class BacktestParams(Contract):
     start: AwareDatetime | None = Field(None, description="First bar; a year before the end by default.")
     end: AwareDatetime | None = Field(None, description="Bars that close by then; now by default.")
     strategy: Annotated[str | Strategy, WithJsonSchema(_NAME_OR_OBJECT)] = Field("ema_cross", description=_STRATEGY)
-    parameters: dict[ParameterName, float] = Field({}, description="Values in place of the strategy's usual ones.")
+    parameters: Annotated[dict[ParameterName, float], WithJsonSchema(_OBJECT)] = Field(
+        {}, description="Values in place of the strategy's usual ones."
+    )
     capital: float = Field(10_000, gt=0, le=1e12, description="Cash at the start, quote asset.")
     market: Market = Field("spot", description="Shorts, leverage and funding exist on perpetuals only.")
     leverage: float = Field(1, ge=1, le=MOST_LEVERAGE, description="Isolated margin.")
-    costs: Annotated[Costs, WithJsonSchema(_OBJECT)] = Field(Costs(), description=_COSTS)
+    costs: Annotated[Costs, WithJsonSchema(_OBJECT)] = Field(default_factory=Costs, description=_COSTS)
     lookahead_check: bool | None = Field(
-        None, description="Replay of truncated data; on by default for conditions of your own."
+        None, description="Replay of truncated data; default: for your own."
     )
     search: Annotated[SearchSpec, WithJsonSchema(_OBJECT)] | None = Field(None, description=_SEARCH)
     walk_forward: Annotated[WalkForwardSpec, WithJsonSchema(_OBJECT)] | None = Field(None, description=_WALK_FORWARD)

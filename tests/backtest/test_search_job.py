@@ -74,20 +74,23 @@ async def test_a_search_is_the_same_when_its_workers_are_killed(stores: Settings
         await redis.flushdb()
         jobs = JobClient(redis, stores.queue)
         params = search_params(trials=1200, days=120)
-        results = []
-        for kill_every in (None, 2.0):
-            async with killing_workers(stores, count=2, kill_every=kill_every) as kills:
-                told = await jobs.submit(
-                    CATALOGUE["historical_backtest"], BacktestParams.model_validate(params), share=False
-                )
-                await until(lambda: _ended(jobs, told.job_id), 120)
-                record, answer = await jobs.get_with_answer(told.job_id)
-                assert record.state is JobState.DONE, record.error
-                assert answer is not None
-                results.append(BacktestResult.model_validate_json(answer))
-                assert (kills() > 0) is (kill_every is not None)
+        results = [await _result(jobs, params, stores, kill_every) for kill_every in (None, 2.0)]
         undisturbed, disturbed = (result.model_dump(exclude={"timestamp", "data"}) for result in results)
         assert undisturbed == disturbed
+
+
+async def _result(
+    jobs: JobClient, params: dict[str, Any], stores: Settings, kill_every: float | None
+) -> BacktestResult:
+    async with killing_workers(stores, count=2, kill_every=kill_every) as kills:
+        asked = BacktestParams.model_validate(params)
+        told = await jobs.submit(CATALOGUE["historical_backtest"], asked, share=False)
+        await until(lambda: _ended(jobs, told.job_id), 120)
+        record, answer = await jobs.get_with_answer(told.job_id)
+        assert record.state is JobState.DONE, record.error
+        assert (kills() > 0) is (kill_every is not None)
+    assert answer is not None
+    return BacktestResult.model_validate_json(answer)
 
 
 async def test_cancelling_a_search_ends_its_parts(stores: Settings) -> None:

@@ -1,4 +1,4 @@
-"""`python -m tests.chaos.search`: a parameter search of 20,000 trials with a worker killed every 3 s, and one left alone.
+"""`python -m tests.chaos.search`: a search of 20,000 trials with a worker killed every 3 s, and one left alone.
 
 Both must end with the same result. Needs nothing: it starts Redis, MongoDB and a sandbox exchange itself.
 """
