@@ -16,7 +16,7 @@ from crypto_mcp.models.portfolio import EquityPoint, HistoryView, PortfolioParam
 from crypto_mcp.risk import report as figures
 from crypto_mcp.risk.advice import rebalanced, suggestions
 from crypto_mcp.risk.allocation import equal_risk
-from crypto_mcp.risk.exposures import Exposures, aligned, exposures
+from crypto_mcp.risk.exposures import Exposures, exposures
 from crypto_mcp.risk.performance import Sample, drawdowns, growth_factors
 from crypto_mcp.risk.tail import DEFAULT_METHOD, scenarios, tail
 from crypto_mcp.risk.valuation import value
@@ -49,7 +49,7 @@ async def get(job: Job, params: PortfolioParams) -> PortfolioReport:
     benchmark = f"BTC{state.document['currency']}"
     market, rules = await asyncio.gather(market_of(job.services, symbols, benchmark), rules_of(job.services, symbols))
     picture = await asyncio.to_thread(_pictured, state, market, rules, _samples(samples), params)
-    await _keep(job, state, picture)
+    await asyncio.gather(_keep(job, state, picture), job.services.portfolio_watch.say(state.owner, state.name, symbols))
     return picture.report
 
 
@@ -65,11 +65,11 @@ def _pictured(
     """The whole answer; pure but for its inputs."""
     currency, full = state.document["currency"], params.detail == "full"
     valuation = value(state.book, market.prices)
-    returns = aligned(market.candles)
+    returns = market.returns
     held, missing = exposures(valuation.priced, returns)
     some = held if len(held.amounts) and np.any(held.amounts) else None
     benchmark = f"BTC{currency}"
-    bitcoin = returns.column(benchmark) if benchmark in returns.symbols else None
+    bitcoin = returns.column(benchmark) if benchmark in returns.index else None
     tails = held.tails() if some is not None else ()
     shares = _shares(held, tails)
     equity, volumes = valuation.equity, market.volumes

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+from cachetools import LRUCache, TTLCache
+from redis.exceptions import RedisError
 
 from crypto_mcp.errors import NotEnoughData, SourceUnavailable, UnknownSymbol
+from crypto_mcp.market.watching import want
 from crypto_mcp.models.portfolio import PricesView
 from crypto_mcp.models.timeframes import Timeframe
+from crypto_mcp.risk.exposures import Returns, aligned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from decimal import Decimal
 
+    from redis.asyncio import Redis
+
+    from crypto_mcp.market.candle_reader import CandleReader
     from crypto_mcp.market.candles import MarketCandles
     from crypto_mcp.market.prices import LastPrice
     from crypto_mcp.models.candles import Candles
@@ -28,6 +37,16 @@ DAYS = 366
 
 _VOLUME_DAYS = 7
 _AT_ONCE = 32
+_WATCHED_FOR = 3600.0
+_WATCHES = 10_000
+_KEPT_SYMBOLS = 1000
+_KEPT_TABLES = 32
+
+_BELIEVED_FOR = 600.0
+"""Seconds after which bars are asked for again, should one have been corrected."""
+
+_LATE = 5.0
+"""Seconds after midnight from which the day that closed is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +55,13 @@ class Market:
 
     last: Mapping[str, LastPrice]
     days: Mapping[str, MarketCandles] = field(default_factory=dict)
+    returns: Returns = field(default_factory=lambda: aligned({}))
+    volumes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def prices(self) -> dict[str, Decimal]:
         """Last price by symbol."""
         return {symbol: found.price for symbol, found in self.last.items()}
-
-    @property
-    def candles(self) -> dict[str, Candles]:
-        """Daily bars by symbol."""
-        return {symbol: found.candles for symbol, found in self.days.items()}
-
-    @property
-    def volumes(self) -> dict[str, float]:
-        """Mean traded a day over the last week, quote asset."""
-        return {
-            symbol: float(np.mean((found.close * found.volume)[-_VOLUME_DAYS:]))
-            for symbol, found in self.candles.items()
-            if len(found)
-        }
 
     def view(self) -> PricesView | None:
         """Where it comes from."""
@@ -71,6 +78,23 @@ class Market:
         return PricesView(source=", ".join(sources), at=oldest, age_seconds=round(age, 1), returns=returns)
 
 
+class PortfolioWatch:
+    """Has the live feed watch what a portfolio holds while somebody looks at it. One for a process."""
+
+    def __init__(self, queue: Redis) -> None:
+        self._queue = queue
+        self._said: TTLCache[str, list[str]] = TTLCache(_WATCHES, _WATCHED_FOR / 2)
+
+    async def say(self, owner: str, name: str, symbols: Iterable[str]) -> None:
+        """Now and for an hour. A queue that is away is no matter: prices come from the exchange then."""
+        said_by, held = f"portfolio:{owner}:{name}", sorted(set(symbols))
+        if self._said.get(said_by) == held:
+            return
+        self._said[said_by] = held
+        with contextlib.suppress(RedisError, OSError):
+            await want(self._queue, said_by, dict.fromkeys(held, ()), seconds=_WATCHED_FOR)
+
+
 async def prices_of(services: Services, symbols: Iterable[str]) -> Market:
     """Last prices; none of them where the exchange is away and the feed knows nothing."""
     wanted = sorted(set(symbols))
@@ -80,24 +104,60 @@ async def prices_of(services: Services, symbols: Iterable[str]) -> Market:
         return Market({})
 
 
+class DailyMarket:
+    """Daily bars, and what is made of them, kept until the next bar closes. One for a process."""
+
+    def __init__(self, candles: CandleReader) -> None:
+        self._candles = candles
+        self._bars: LRUCache[str, tuple[float, MarketCandles]] = LRUCache(_KEPT_SYMBOLS)
+        self._made: LRUCache[tuple[str, ...], tuple[dict[str, MarketCandles], Returns, dict[str, float]]] = LRUCache(
+            _KEPT_TABLES
+        )
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def of(self, symbols: list[str]) -> tuple[dict[str, MarketCandles], Returns, dict[str, float]]:
+        """Bars, returns and mean daily volumes (quote asset, last week); symbols without bars are absent."""
+        now = time.time()
+        missing = [symbol for symbol in symbols if symbol not in self._bars or self._bars[symbol][0] < now]
+        await asyncio.gather(*(self._fetch(symbol) for symbol in missing))
+        days = {symbol: self._bars[symbol][1] for symbol in symbols if symbol in self._bars}
+        key = tuple(days)
+        made = self._made.get(key)
+        if made is None or any(made[0][symbol] is not found for symbol, found in days.items()):
+            candles = {symbol: found.candles for symbol, found in days.items()}
+            made = days, await asyncio.to_thread(aligned, candles), _volumes(candles)
+            self._made[key] = made
+        return made
+
+    async def _fetch(self, symbol: str) -> None:
+        async with self._gate:
+            try:
+                found = await self._candles.newest(symbol, Timeframe.D1, DAYS)
+            except (NotEnoughData, SourceUnavailable, UnknownSymbol):
+                self._bars.pop(symbol, None)
+                return
+        before = self._bars.get(symbol)
+        if before is not None and np.array_equal(before[1].candles.open_time, found.candles.open_time):
+            found = before[1]  # nothing new: what was made of it stays
+        next_close = (int(found.candles.close_time[-1]) + Timeframe.D1.milliseconds) / 1000
+        self._bars[symbol] = (min(next_close + _LATE, time.time() + _BELIEVED_FOR), found)
+
+
+def _volumes(candles: Mapping[str, Candles]) -> dict[str, float]:
+    return {
+        symbol: float(np.mean(found.close[-_VOLUME_DAYS:] * found.volume[-_VOLUME_DAYS:]))
+        for symbol, found in candles.items()
+    }
+
+
 async def market_of(services: Services, symbols: Iterable[str], benchmark: str) -> Market:
     """Prices and daily bars of symbols, and the daily bars of the benchmark."""
     wanted = sorted(set(symbols))
-    gate = asyncio.Semaphore(_AT_ONCE)
-
-    async def days(symbol: str) -> MarketCandles | None:
-        async with gate:
-            try:
-                return await services.candles.newest(symbol, Timeframe.D1, DAYS)
-            except (NotEnoughData, SourceUnavailable, UnknownSymbol):
-                return None
-
-    asked = sorted({*wanted, benchmark}) if wanted else []
+    if not wanted:
+        return Market({})
     priced = asyncio.ensure_future(prices_of(services, wanted))
-    found = await asyncio.gather(*(days(symbol) for symbol in asked))
-    market = await priced
-    bars = {symbol: each for symbol, each in zip(asked, found, strict=True) if each is not None}
-    return Market(market.last, bars)
+    days, returns, volumes = await services.daily_market.of(sorted({*wanted, benchmark}))
+    return Market((await priced).last, days, returns, volumes)
 
 
 async def rules_of(services: Services, symbols: Iterable[str]) -> dict[str, SymbolRules]:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from crypto_mcp.settings import Settings
     from crypto_mcp.stores.mongo import MongoStore
     from workers.portfolio_ledger import PortfolioLedger
+    from workers.portfolio_market import DailyMarket, PortfolioWatch
 
 _CLOSED_IN_ORDER = (
     "outlook",
@@ -170,6 +171,27 @@ class Services:
         from crypto_mcp.stores.mongo import MongoStore
 
         return MongoStore(self.settings.mongo)
+
+    @cached_property
+    def daily_market(self) -> DailyMarket:
+        """Daily bars with the returns made of them."""
+        from workers.portfolio_market import DailyMarket
+
+        return DailyMarket(self.candles)
+
+    @cached_property
+    def queue(self) -> Redis:
+        """Redis db 2: what the live feed is to watch."""
+        from crypto_mcp.jobs.connection import connect
+
+        return connect(self.settings.redis.queue_url, self.settings.redis)
+
+    @cached_property
+    def portfolio_watch(self) -> PortfolioWatch:
+        """Has the prices of portfolios that are looked at watched."""
+        from workers.portfolio_market import PortfolioWatch
+
+        return PortfolioWatch(self.queue)
 
     @cached_property
     def portfolios(self) -> PortfolioLedger:

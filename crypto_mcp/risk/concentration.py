@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,13 +18,25 @@ def herfindahl(exposures: Floats) -> float:
     return float(shares @ shares)
 
 
-def effective_bets(covariance: Floats, exposures: Floats) -> float:
+class Principal(NamedTuple):
+    """Variances of the principal portfolios of a covariance, and their weights (assets by portfolios)."""
+
+    variances: Floats
+    weights: Floats
+
+
+def principal(covariance: Floats) -> Principal:
+    """The uncorrelated portfolios that a covariance is made of."""
+    values, vectors = np.linalg.eigh(covariance)
+    return Principal(np.maximum(values, 0.0), vectors)
+
+
+def effective_bets(market: Principal, exposures: Floats) -> float:
     """Number of uncorrelated bets: the exponential of the entropy of the variance over principal portfolios.
 
     Meucci (2009), "Managing Diversification".
     """
-    values, vectors = np.linalg.eigh(covariance)
-    parts = np.maximum(values, 0.0) * (vectors.T @ exposures) ** 2
+    parts = market.variances * (market.weights.T @ exposures) ** 2
     total = float(parts.sum())
     if total <= 0:
         return 1.0

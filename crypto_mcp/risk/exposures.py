@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from crypto_mcp.risk.concentration import Principal, effective_bets, principal
+from crypto_mcp.risk.covariance import Shrunk, ledoit_wolf
 from crypto_mcp.risk.tail import DEFAULT_METHOD, LEAST_BARS, TailMethod, scenarios, tail
 
 if TYPE_CHECKING:
@@ -26,16 +28,31 @@ _FULL_HISTORY = 180
 """Days below which a symbol is left out where others have as many: it would cut their history to its own."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Returns:
     """Daily simple returns (days by symbols) on days that all symbols have, oldest first."""
 
     symbols: tuple[str, ...]
     table: Floats
 
+    @cached_property
+    def shrunk(self) -> Shrunk:
+        """Their covariance, shrunk."""
+        return ledoit_wolf(self.table)
+
+    @cached_property
+    def principal(self) -> Principal:
+        """The principal portfolios of the covariance."""
+        return principal(self.shrunk.covariance)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Column by symbol."""
+        return {symbol: i for i, symbol in enumerate(self.symbols)}
+
     def column(self, symbol: str) -> Floats:
         """Of one symbol."""
-        return np.asarray(self.table[:, self.symbols.index(symbol)])
+        return np.asarray(self.table[:, self.index[symbol]])
 
 
 def aligned(days: Mapping[str, Candles]) -> Returns:
@@ -66,6 +83,14 @@ class Exposures:
     positions: tuple[Priced, ...]
     amounts: Floats
     returns: Floats
+    market: Returns
+
+    @property
+    def effective_bets(self) -> float:
+        """Number of uncorrelated bets among the positions."""
+        by_symbol = np.zeros(len(self.market.symbols))
+        np.add.at(by_symbol, [self.market.index[each.position.symbol] for each in self.positions], self.amounts)
+        return effective_bets(self.market.principal, by_symbol)
 
     @property
     def profit(self) -> Floats:
@@ -96,9 +121,9 @@ class Exposures:
 
 def exposures(priced: Sequence[Priced], returns: Returns) -> tuple[Exposures, list[str]]:
     """The positions that have returns, and the symbols of those that have none."""
-    index = {symbol: i for i, symbol in enumerate(returns.symbols)}
+    index = returns.index
     kept = tuple(each for each in priced if each.position.symbol in index)
     missing = sorted({each.position.symbol for each in priced if each.position.symbol not in index})
     columns = [index[each.position.symbol] for each in kept]
     amounts = np.array([float(each.value) for each in kept])
-    return Exposures(kept, amounts, returns.table[:, columns]), missing
+    return Exposures(kept, amounts, returns.table[:, columns], returns), missing

@@ -20,7 +20,7 @@ from crypto_mcp.models.portfolio import (
     StressView,
 )
 from crypto_mcp.risk import crashes
-from crypto_mcp.risk.concentration import beta, effective_bets, herfindahl
+from crypto_mcp.risk.concentration import beta, herfindahl
 from crypto_mcp.risk.covariance import ledoit_wolf
 from crypto_mcp.risk.performance import (
     YEAR,
@@ -73,7 +73,9 @@ def positions_of(
     valuation: Valuation, tails: Mapping[int, float], volumes: Mapping[str, float], *, full: bool, most: int
 ) -> list[PositionView]:
     """Positions, the largest first; unpriced ones last, with what is known of them."""
-    views = [_view(each, valuation.equity, tails.get(id(each)), volumes, full=full) for each in valuation.priced]
+    shown_ones = valuation.priced if full else valuation.priced[:most]
+    views = [_view(each, valuation.equity, tails.get(id(each)), volumes, full=full) for each in shown_ones]
+    unpriced = valuation.unpriced if full else valuation.unpriced[: max(0, most - len(views))]
     views.extend(
         PositionView(
             symbol=position.symbol,
@@ -82,9 +84,9 @@ def positions_of(
             size=abs(position.quantity),
             entry_price=price_shown(position.entry_price),
         )
-        for position in valuation.unpriced
+        for position in unpriced
     )
-    return views if full else views[:most]
+    return views
 
 
 def price_shown(price: Decimal) -> Decimal:
@@ -157,9 +159,7 @@ def exposure_of(valuation: Valuation, held: Exposures | None) -> ExposureView | 
         if each.position.sector:
             sectors[each.position.sector] += each.value
     index = herfindahl(np.array([float(value) for value in values]))
-    bets = None
-    if held is not None and len(held.amounts):
-        bets = round(effective_bets(ledoit_wolf(held.returns).covariance, held.amounts), 2)
+    bets = None if held is None else round(held.effective_bets, 2)
     return ExposureView(
         gross_percent=percent(long + short, equity),
         net_percent=percent(long - short, equity),

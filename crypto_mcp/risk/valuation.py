@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from crypto_mcp.risk.margin import liquidation_price
@@ -51,7 +52,7 @@ class Priced:
         return liquidation_price(held.quantity, held.entry_price, held.margin)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Valuation:
     """A book at market.
 
@@ -65,11 +66,11 @@ class Valuation:
     priced: tuple[Priced, ...]
     unpriced: tuple[Position, ...]
 
-    @property
+    @cached_property
     def equity(self) -> Decimal:
         return self.book.cash + sum((each.counted for each in self.priced), ZERO)
 
-    @property
+    @cached_property
     def unrealised(self) -> Decimal:
         """Of priced positions."""
         return sum((each.gain for each in self.priced), ZERO)

@@ -22,6 +22,7 @@ async def run(figures: Figures, *, quick: bool) -> None:
     calls = 30 if quick else 200
     numbers = count(1)
     async with _system() as system:
+        system.launch("scheduler")  # its feed keeps last prices warm
         await system.start_front()
         async with httpx2.AsyncClient(base_url=system.url, timeout=120) as http:
             symbols = await _symbols(system.sandbox_port)
