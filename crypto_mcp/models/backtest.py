@@ -55,7 +55,7 @@ _SEARCH = (
 )
 _WALK_FORWARD = "{windows: 10, anchored: false, past: 4}: chooses on the past, trades what comes after."
 _COSTS = (
-    "Percent: maker_fee and taker_fee 0.1, spread 0, slippage 0.02, slippage_atr 0, impact 0, funding 0.01 a time, "
+    "Percent: maker_fee and taker_fee 0.1, slippage 0.02, funding 0.01; spread, slippage_atr, impact; "
     "maintenance_margin 0.5."
 )
 
@@ -77,9 +77,7 @@ class BacktestParams(Contract):
     market: Market = Field("spot", description="Shorts, leverage and funding exist on perpetuals only.")
     leverage: float = Field(1, ge=1, le=MOST_LEVERAGE, description="Isolated margin.")
     costs: Annotated[Costs, WithJsonSchema(_OBJECT)] = Field(default_factory=Costs, description=_COSTS)
-    lookahead_check: bool | None = Field(
-        None, description="Replay of truncated data; default: for your own."
-    )
+    lookahead_check: bool | None = Field(None, description="Replay of truncated data; default: for your own.")
     search: Annotated[SearchSpec, WithJsonSchema(_OBJECT)] | None = Field(None, description=_SEARCH)
     walk_forward: Annotated[WalkForwardSpec, WithJsonSchema(_OBJECT)] | None = Field(None, description=_WALK_FORWARD)
     monte_carlo: bool = Field(False, description="Simulates what else could have happened; a search always does.")
