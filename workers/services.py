@@ -180,13 +180,6 @@ class Services:
         return DailyMarket(self.candles)
 
     @cached_property
-    def queue(self) -> Redis:
-        """Redis db 2: what the live feed is to watch."""
-        from crypto_mcp.jobs.connection import connect
-
-        return connect(self.settings.redis.queue_url, self.settings.redis)
-
-    @cached_property
     def portfolio_watch(self) -> PortfolioWatch:
         """Has the prices of portfolios that are looked at watched."""
         from workers.portfolio_market import PortfolioWatch

@@ -12,7 +12,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, DESCENDING, IndexModel, WriteConcern
 from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure, PyMongoError
 
 from crypto_mcp.stores.mongo_errors import unavailable
@@ -105,6 +105,7 @@ class PortfolioDocuments:
         self._snapshots = database["portfolios"]
         self._ledger = database["portfolio_ledger"]
         self._equity = database["portfolio_equity"]
+        self._valuations = database.get_collection("portfolios", write_concern=WriteConcern(w=1, j=False))
         self._prepared = False
 
     async def prepare(self) -> None:
@@ -145,9 +146,12 @@ class PortfolioDocuments:
                 return  # a newer one is there
 
     async def keep_valuation(self, owner: str, name: str, version: int, fields: dict[str, Any]) -> None:
-        """Sets prices and metrics of a snapshot that has this version; nothing if it has another."""
+        """Sets prices and metrics of a snapshot that has this version; nothing if it has another.
+
+        They are computed anew at every reading, so nobody waits until they are on the disk.
+        """
         with _translated():
-            await self._snapshots.update_one(
+            await self._valuations.update_one(
                 {"user_id": owner, "portfolio_id": name, "version": version}, {"$set": fields}
             )
 
