@@ -22,7 +22,14 @@ from crypto_mcp.models.analysis import Analysis, AnalyzeParams, Provenance
 from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.models.backtest import BacktestParams, BacktestPart, BacktestPartResult, BacktestResult
 from crypto_mcp.models.charts import Chart, ChartParams
-from crypto_mcp.models.portfolio import PortfolioParams, PortfolioReport, SampledEquity, SampleParams
+from crypto_mcp.models.portfolio import (
+    PortfolioParams,
+    PortfolioPicture,
+    PortfolioPictureParams,
+    PortfolioReport,
+    SampledEquity,
+    SampleParams,
+)
 from crypto_mcp.models.risk import RiskAssessment, RiskParams
 from crypto_mcp.models.scans import MarketScan, ScanParams
 from crypto_mcp.models.timeframes import Timeframe
@@ -285,6 +292,20 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         read_only=False,
         owned=True,
         changes=lambda params: not params.reads,
+    ),
+    JobKind(
+        name="draw_portfolio",
+        list="analysis:queue",
+        params=PortfolioPictureParams,
+        result=PortfolioPicture,
+        handler="workers.portfolio_pictures:draw_portfolio",
+        title="Draw a portfolio",
+        summary="The picture of a portfolio: allocation, equity and drawdown, correlations, as PNG.",
+        example={"portfolio_id": "default"},
+        scope="portfolio:read",
+        cost=2,
+        tool=False,
+        owned=True,
     ),
     JobKind(
         name="sample_portfolios",

@@ -40,6 +40,11 @@ _CORRELATED = 10
 
 async def get(job: Job, params: PortfolioParams) -> PortfolioReport:
     """The portfolio at market with its risk."""
+    return (await pictured(job, params)).report
+
+
+async def pictured(job: Job, params: PortfolioParams) -> Picture:
+    """The portfolio at market, with what its figures are made of."""
     documents = job.services.mongo.portfolios
     state, samples = await asyncio.gather(
         job.services.portfolios.load(job.client, params.portfolio_id),
@@ -50,18 +55,22 @@ async def get(job: Job, params: PortfolioParams) -> PortfolioReport:
     market, rules = await asyncio.gather(market_of(job.services, symbols, benchmark), rules_of(job.services, symbols))
     picture = await asyncio.to_thread(_pictured, state, market, rules, _samples(samples), params)
     await asyncio.gather(_keep(job, state, picture), job.services.portfolio_watch.say(state.owner, state.name, symbols))
-    return picture.report
+    return picture
 
 
 @dataclass(slots=True)
-class _Picture:
+class Picture:
+    """A reading, and what it was made of; `held` is None where no risk can be computed."""
+
     report: PortfolioReport
     valuation: Valuation
+    held: Exposures | None
+    samples: list[Sample]
 
 
 def _pictured(
     state: State, market: Market, rules: Mapping[str, SymbolRules], samples: list[Sample], params: PortfolioParams
-) -> _Picture:
+) -> Picture:
     """The whole answer; pure but for its inputs."""
     currency, full = state.document["currency"], params.detail == "full"
     valuation = value(state.book, market.prices)
@@ -97,7 +106,7 @@ def _pictured(
         left_out=missing,
         data=market.view(),
     )
-    return _Picture(_with_sections(report, valuation, some, rules, params), valuation)
+    return Picture(_with_sections(report, valuation, some, rules, params), valuation, some, samples)
 
 
 def _with_sections(
@@ -137,7 +146,7 @@ def _samples(documents: list[dict[str, Any]]) -> list[Sample]:
     ]
 
 
-async def _keep(job: Job, state: State, picture: _Picture) -> None:
+async def _keep(job: Job, state: State, picture: Picture) -> None:
     """Prices and metrics in the stored document, as the specification has them. The answer stands without."""
     report = picture.report
     by_key: dict[tuple[str, str], Priced] = {

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, model_serializer, mod
 
 from crypto_mcp.models.analysis import Detail
 from crypto_mcp.models.answers import Contract
+from crypto_mcp.models.charts import ChartTheme
 from crypto_mcp.models.money import Amount, Exact, NotNegative, Positive
 from crypto_mcp.models.risk import MarketKind, PortfolioId, Severity
 from crypto_mcp.models.symbols import SymbolName
@@ -115,6 +116,22 @@ class SampledEquity(Contract):
 
     kept: int = Field(description="Portfolios whose equity is kept.")
     skipped: int = Field(description="Portfolios with a position that has no price.")
+
+
+class PortfolioPictureParams(Contract):
+    """Which portfolio to draw."""
+
+    portfolio_id: str = Field("default", pattern=PortfolioId, description="Which.")
+    theme: ChartTheme = Field("dark", description="Background of the picture.")
+
+
+class PortfolioPicture(Contract):
+    """A picture of a portfolio."""
+
+    portfolio_id: str = Field(description="Which.")
+    version: int = Field(description="Of the portfolio.")
+    drawn_at: datetime = Field(description="When it was drawn, UTC.")
+    png: str = Field(description="The picture, 1080 x 1350 pixels, base64.")
 
 
 class Sparse(Contract):

@@ -69,7 +69,28 @@ def chart_routes(catalogue: Catalogue) -> APIRouter:
         asked = charts.of_result(outcome.of_kind, outcome.result) | {"theme": theme}
         return await _drawn(request, charts, asked, wait)
 
+    @router.get(
+        "/portfolios/{portfolio_id}/chart.png",
+        summary="The picture of a portfolio",
+        response_class=Response,
+        responses={**_PNG, **described(404, 500, 504)},
+    )
+    async def draw_portfolio(request: Request, portfolio_id: str, theme: Theme = "dark", wait: Wait = 20) -> Response:
+        """Allocation, equity and drawdown, correlations, as they are now."""
+        asked = {"portfolio_id": portfolio_id, "theme": theme}
+        outcome = await front_of(request).answering.call(
+            catalogue["draw_portfolio"], asked, wait=wait, trace=request.state.request_id
+        )
+        if outcome.result is None:
+            return answer(request, outcome)
+        return _png(orjson.loads(outcome.result)["png"], f"{portfolio_id}.png")
+
     return router
+
+
+def _png(drawn: str, name: str) -> Response:
+    headers = {"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "private, max-age=60"}
+    return Response(b64decode(drawn), 200, headers, "image/png")
 
 
 async def _drawn(request: Request, charts: Charts, params: Mapping[str, Any], wait: float) -> Response:
@@ -77,6 +98,4 @@ async def _drawn(request: Request, charts: Charts, params: Mapping[str, Any], wa
     if outcome.result is None:
         return answer(request, outcome)
     drawn = orjson.loads(outcome.result)
-    name = f"{drawn['data']['symbol']}-{drawn['data']['timeframe']}.png"
-    headers = {"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "private, max-age=60"}
-    return Response(b64decode(drawn["png"]), 200, headers, "image/png")
+    return _png(drawn["png"], f"{drawn['data']['symbol']}-{drawn['data']['timeframe']}.png")

@@ -303,3 +303,10 @@ async def test_the_command_line_audits_and_imports(
         await client[stores.mongo.database]["portfolios"].update_one({"portfolio_id": book}, {"$set": {"cash": "1"}})
     code, said = await run("verify", book)
     assert (code, "differs" in said) == (1, True), said
+
+
+async def test_a_portfolio_is_drawn(http: httpx2.AsyncClient, book: str) -> None:
+    drawn = await http.get(f"/v1/portfolios/{book}/chart.png", params={"theme": "light", "wait": 25})
+    assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/png")
+    assert drawn.content.startswith(b"\x89PNG")
+    assert (await http.get("/v1/portfolios/nobodys/chart.png")).status_code == 404
