@@ -15,25 +15,53 @@ from crypto_mcp.models.candles import Candles, Floats
 from crypto_mcp.models.timeframes import Timeframe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from crypto_mcp.market.candles import MarketCandles
-    from crypto_mcp.models.analysis import AnalyzeParams
+    from crypto_mcp.models.analysis import AnalyzeParams, Assessment
     from workers.job import Job
+
+
+BESIDE_THE_BARS = 0.2
+"""Seconds to wait for what sentiment can do without; what comes later serves the next call."""
 
 
 async def analyze_crypto(job: Job, params: AnalyzeParams) -> Analysis:
     """Fetches closed bars of every timeframe asked for and assesses them."""
     frames = [params.timeframe, *(other for other in params.compare if other != params.timeframe)]
     await job.progress(0.1, f"fetching {params.bars} bars of {params.symbol}")
-    fetch = job.services.market.candles
-    markets = await asyncio.gather(*(fetch(params.symbol, frame, params.bars, least=LEAST_BARS) for frame in frames))
+    newest = job.services.candles.newest
+    beside = asyncio.create_task(job.services.outlook.of(params.symbol, budget=BESIDE_THE_BARS))
+    try:
+        wanted = (newest(params.symbol, frame, params.bars, least=LEAST_BARS) for frame in frames)
+        markets = await asyncio.gather(*wanted)
+        known = await beside
+    finally:
+        beside.cancel()
     await job.progress(0.6, "assessing")
-    assessments = [await asyncio.to_thread(assess, market.candles, detail=params.detail) for market in markets]
+    assessments = [
+        await asyncio.to_thread(assess, market.candles, detail=params.detail, market=known.mood) for market in markets
+    ]
     return Analysis.of(
-        assessments[0],
+        with_sources(assessments[0], known.sources, known.missing),
         timestamp=_now(),
         data=provenance(markets[0], params.timeframe),
         confluence=confluence(dict(zip(frames, assessments, strict=True))) if len(frames) > 1 else None,
     )
+
+
+def with_sources(assessment: Assessment, sources: Mapping[str, str], missing: Mapping[str, str]) -> Assessment:
+    """Says of each part of sentiment who told it, or why it is missing: the engine sees figures only."""
+    if assessment.details is None:
+        return assessment
+    sentiment = assessment.details.sentiment
+    told = sentiment.model_copy(
+        update={
+            "parts": [part.model_copy(update={"source": sources.get(part.name, "bars")}) for part in sentiment.parts],
+            "missing": {name: missing.get(name, why) for name, why in sentiment.missing.items()},
+        }
+    )
+    return assessment.model_copy(update={"details": assessment.details.model_copy(update={"sentiment": told})})
 
 
 def _now() -> datetime:

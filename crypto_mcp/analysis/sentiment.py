@@ -39,7 +39,9 @@ def read_sentiment(candles: Candles, market: MarketMood = UNKNOWN) -> Sentiment:
         for name, (value, words) in parts.items()
     ]
     value = sum(SHARES[name] / known * value for name, (value, _) in parts.items())
-    return Sentiment(value=decimals(value, 3), parts=shown, missing=[name for name in SHARES if name not in parts])
+    return Sentiment(
+        value=decimals(value, 3), parts=shown, missing={name: "not given" for name in SHARES if name not in parts}
+    )
 
 
 def _price(candles: Candles) -> Part:

@@ -133,6 +133,7 @@ class MoodPart(Contract):
     value: float = Field(ge=-1, le=1, description="-1 bearish to 1 bullish.")
     share: float = Field(ge=0, le=1, description="Part it has in the whole.")
     reading: str = Field(description="The figure in words.")
+    source: str = Field("bars", description="Who told it: the bars, or a source beside them.")
 
 
 class Sentiment(Contract):
@@ -140,7 +141,9 @@ class Sentiment(Contract):
 
     value: float = Field(ge=-1, le=1, description="-1 bearish to 1 bullish.")
     parts: list[MoodPart] = Field(description="Those that something was known of.")
-    missing: list[str] = Field(description="Parts that nothing was known of; their shares went to the others.")
+    missing: dict[str, str] = Field(
+        description="Parts that nothing was known of, and why; their shares went to the others."
+    )
 
 
 class Factor(Contract):

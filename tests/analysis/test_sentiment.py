@@ -35,9 +35,9 @@ def test_shares_of_what_is_missing_go_to_the_others() -> None:
     candles = random_walk(60, seed=2)
     alone = read_sentiment(candles)
     assert [part.share for part in alone.parts] == [0.5, 0.5]
-    assert alone.missing == ["funding", "open_interest", "fear_greed"]
+    assert list(alone.missing) == ["funding", "open_interest", "fear_greed"]
     told = read_sentiment(candles, MarketMood(funding_percent=0.01, open_interest_percent=4, fear_greed=80))
-    assert told.missing == []
+    assert told.missing == {}
     assert {part.name: part.share for part in told.parts} == {
         "price": 0.3,
         "volume": 0.3,

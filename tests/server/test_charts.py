@@ -14,6 +14,7 @@ from mcp.types import ImageContent, TextContent
 from PIL import Image
 
 from crypto_mcp.catalogue import CATALOGUE, LISTS, Catalogue
+from crypto_mcp.settings import MarketSettings
 from tests.sandbox_server import running_sandbox
 from tests.server.running import front_end, worker
 
@@ -29,7 +30,7 @@ ANALYSIS = Catalogue(tuple(kind for kind in CATALOGUE if kind.list == LISTS[0]))
 async def address(stores: Settings) -> AsyncIterator[str]:
     """Address of a front end with a worker that asks a sandbox."""
     with running_sandbox() as sandbox:
-        market = stores.market.model_copy(update={"binance_url": sandbox.url})
+        market = MarketSettings.model_validate({"binance_url": sandbox.url})
         settings = stores.model_copy(update={"market": market})
         async with worker(settings, ANALYSIS), front_end(settings, ANALYSIS) as url:
             yield url
@@ -71,6 +72,19 @@ async def test_a_cached_answer_says_where_its_chart_is_too(http: httpx2.AsyncCli
     assert answer["cached"]
     drawn = await http.get(answer["next"][0]["href"])
     assert size_of(drawn.content) == (1080, 1350)
+
+
+async def test_sentiment_says_who_told_each_part_and_what_is_missing(http: httpx2.AsyncClient) -> None:
+    """Funding, open interest and mood of the market beside the bars, from the sandbox's futures and data sites."""
+    for bars in (160, 161, 162):  # what came too late for one call is there for the next
+        answer = await analysed(http, symbol="BTC", bars=bars, detail="full")
+    sentiment = answer["result"]["details"]["sentiment"]
+    told = {part["name"]: part["source"] for part in sentiment["parts"]}
+    assert (told["price"], told["volume"]) == ("bars", "bars")
+    assert told["funding"] == told["open_interest"] == "sandbox"
+    assert told["fear_greed"]
+    assert sentiment["missing"] == {}
+    assert sum(part["share"] for part in sentiment["parts"]) == pytest.approx(1, abs=0.005)
 
 
 async def test_a_chart_by_symbol(http: httpx2.AsyncClient) -> None:
