@@ -68,7 +68,9 @@ async def _list(list_name: str | None, limit: int) -> None:
     async with _letters() as letters:
         counts = await letters.counts()
         names = [list_name] if list_name else [name for name, count in counts.items() if count]
-        table = Table("list", "job", "tries", "died", "reason", header_style="cyan", box=None)
+        table = Table(header_style="cyan", box=None)
+        for name in ("list", "job", "tries", "died", "reason"):
+            table.add_column(name, no_wrap=name in ("list", "job"))
         for name in names:
             for letter in await letters.entries(name, limit=limit):
                 reason = escape(f"{letter.reason.code}: {letter.reason.message}")

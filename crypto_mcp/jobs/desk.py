@@ -194,5 +194,4 @@ def _start(reply: list[bytes]) -> Start:
 
 
 def _body(error: CryptoMcpError) -> bytes:
-    body = ErrorBody(code=error.code, message=error.message, hint=error.hint, retry_after=error.retry_after)
-    return orjson.dumps(body.model_dump(exclude_none=True))
+    return orjson.dumps(ErrorBody.of(error).model_dump(exclude_none=True))

@@ -9,6 +9,8 @@ from typing import Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from crypto_mcp.errors import CryptoMcpError
+
 LOCAL = "local"
 """The client of whoever works on this machine: the command line, stdio, a push from outside that names none."""
 
@@ -58,6 +60,18 @@ class ErrorBody(Contract):
     message: str = Field(description="What went wrong.")
     hint: str = Field("", description="What to do about it.")
     retry_after: float | None = Field(None, description="Seconds after which the same call may succeed.")
+    status: int | None = Field(None, description="What REST answers it with.")
+
+    @classmethod
+    def of(cls, error: CryptoMcpError) -> Self:
+        """An error as it is written down and sent."""
+        return cls(
+            code=error.code,
+            message=error.message,
+            hint=error.hint,
+            retry_after=error.retry_after,
+            status=error.http_status,
+        )
 
 
 class Progress(Contract):

@@ -47,23 +47,6 @@ class Problem(Contract):
     retry_after: float | None = None
 
 
-def http_status(code: str) -> int:
-    """The status for an error code; 500 for one that only a worker knows."""
-    return _statuses(CryptoMcpError).get(code, 500)
-
-
-def _statuses(family: type[CryptoMcpError]) -> dict[str, int]:
-    known = {family.code: family.http_status}
-    for member in family.__subclasses__():
-        known |= _statuses(member)
-    return known
-
-
-def body_of(error: CryptoMcpError) -> ErrorBody:
-    """An error as it is written on the wire."""
-    return ErrorBody(code=error.code, message=error.message, hint=error.hint, retry_after=error.retry_after)
-
-
 def surprise(error: BaseException) -> InternalError:
     """What to tell of an error nobody foresaw: a reference to the log line that has it all."""
     reference = secrets.token_hex(4)
@@ -117,7 +100,7 @@ def install(app: FastAPI) -> None:
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, CryptoMcpError)
-    return problem(request.scope, error.http_status, body_of(error))
+    return problem(request.scope, error.http_status, ErrorBody.of(error))
 
 
 async def _http(request: Request, error: Exception) -> Response:

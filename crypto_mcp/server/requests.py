@@ -14,8 +14,9 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest, TimedOut
+from crypto_mcp.models.answers import ErrorBody
 from crypto_mcp.server.metrics import count_request
-from crypto_mcp.server.problems import body_of, problem, surprise
+from crypto_mcp.server.problems import problem, surprise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,7 +138,7 @@ class _Exchange:
     async def refuse(self, error: CryptoMcpError) -> None:
         """Answers with a problem; a response that has begun can only be cut."""
         if self.status == 0:
-            await problem(self.scope, error.http_status, body_of(error))(self.scope, self._receive, self.send)
+            await problem(self.scope, error.http_status, ErrorBody.of(error))(self.scope, self._receive, self.send)
 
 
 def _request_id(given: bytes | None) -> str:

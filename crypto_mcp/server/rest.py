@@ -11,7 +11,7 @@ from crypto_mcp.access.identity import current
 from crypto_mcp.catalogue import Catalogue
 from crypto_mcp.models.answers import Answer, JobRecord, JobState
 from crypto_mcp.server.drawing import chart_step, wants_chart
-from crypto_mcp.server.problems import described, http_status, problem
+from crypto_mcp.server.problems import described, problem
 from crypto_mcp.server.requests import read_json
 from crypto_mcp.server.schemas import input_schema
 
@@ -173,7 +173,7 @@ def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
 def answer(request: Request, outcome: Outcome, steps: Sequence[Mapping[str, str]] = ()) -> Response:
     """200 with a result, 202 while the job is under way, a problem if it has failed."""
     if outcome.failed and outcome.error is not None:
-        return problem(request.scope, http_status(outcome.error.code), outcome.error, job_id=outcome.job_id)
+        return problem(request.scope, outcome.error.status or 500, outcome.error, job_id=outcome.job_id)
     if outcome.status.finished:
         return _json(outcome.to_json(steps))
     href = f"/v1/jobs/{outcome.job_id}"

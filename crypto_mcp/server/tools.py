@@ -26,11 +26,11 @@ from structlog.contextvars import bound_contextvars, get_contextvars
 import crypto_mcp
 from crypto_mcp.access.identity import current
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
-from crypto_mcp.models.answers import Contract, JobState
+from crypto_mcp.models.answers import Contract, ErrorBody, JobState
 from crypto_mcp.server.answering import longest_wait
 from crypto_mcp.server.drawing import Charts, png_of, wants_chart
 from crypto_mcp.server.outcome import Outcome, standing
-from crypto_mcp.server.problems import body_of, surprise
+from crypto_mcp.server.problems import surprise
 from crypto_mcp.server.schemas import answer_outline, input_schema, tool_input, wait_schema
 from crypto_mcp.validation import explain
 
@@ -272,4 +272,4 @@ def _result(answer: bytes, *, failed: bool = False) -> CallToolResult:
 
 
 def _refusal(error: CryptoMcpError) -> CallToolResult:
-    return _result(Outcome(JobState.FAILED, error=body_of(error)).to_json(), failed=True)
+    return _result(Outcome(JobState.FAILED, error=ErrorBody.of(error)).to_json(), failed=True)

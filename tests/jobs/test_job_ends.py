@@ -163,7 +163,7 @@ async def test_a_pusher_is_told_the_job_s_id_its_end_its_answer_or_its_error(que
     assert (await queue.lines("bad"))[-1] == {
         "job_id": accepted.id,
         "state": "failed",
-        "error": {"code": AWAY.code, "message": "not now", "hint": "Later."},
+        "error": {"code": AWAY.code, "message": "not now", "hint": "Later.", "status": 503},
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from crypto_mcp.catalogue import CacheRule, Catalogue, JobKind
-from crypto_mcp.errors import NotEnoughData, SourceUnavailable
+from crypto_mcp.errors import InvalidRequest, NotEnoughData, SourceUnavailable
 from crypto_mcp.models.answers import Contract
 
 if TYPE_CHECKING:
@@ -46,11 +46,20 @@ async def gated(job: Job, params: Words) -> Echo:
     return await echo(job, params)
 
 
+class OnlyWorkersKnow(InvalidRequest):
+    """An error that is declared where no front end imports it."""
+
+    code = "only_workers_know"
+    http_status = 409
+
+
 async def failing(job: Job, params: Words) -> Echo:
     """Fails in the way its text says."""
     match params.text:
         case "bad":
             raise NotEnoughData("too few bars", hint="Ask for another symbol.")
+        case "odd":
+            raise OnlyWorkersKnow("no front end has heard of this", hint="Yet it answers.")
         case "away":
             raise SourceUnavailable("the exchange does not answer", hint="Wait.", retry_after=3)
         case _:

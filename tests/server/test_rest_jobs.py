@@ -175,3 +175,10 @@ async def test_an_unknown_job_is_404_wherever_it_is_asked_for(http: httpx2.Async
         assert (answered.status_code, answered.json()["code"]) == (404, "unknown_job")
     waited = await http.get("/v1/jobs/0123456789ab", params={"wait": 20})
     assert waited.status_code == 404
+
+
+async def test_an_error_is_answered_with_its_own_status(http: httpx2.AsyncClient) -> None:
+    """Of a job as of its record: the worker says which, so that the front end need not know the error."""
+    failed = await submit(http, "failing", "odd", params={"wait": 20})
+    assert (failed.status_code, failed.json()["code"]) == (409, "only_workers_know")
+    assert (await http.get(f"/v1/jobs/{failed.json()['job_id']}/result")).status_code == 409
