@@ -112,9 +112,9 @@ class AccessSettings(Group):
 class QueueSettings(Group):
     """The queue protocol's times and bounds. docs/queue.md explains each."""
 
-    heartbeat_ttl: PositiveFloat = Field(6.0, description="A worker silent for so long is taken for dead, seconds.")
-    heartbeat_every: PositiveFloat = Field(2.0, description="Seconds between two heartbeats.")
-    look_every: PositiveFloat = Field(2.0, description="Seconds between two looks for dead workers.")
+    heartbeat_ttl: PositiveFloat = Field(5.0, description="A worker silent for so long is taken for dead, seconds.")
+    heartbeat_every: PositiveFloat = Field(1.6, description="Seconds between two heartbeats.")
+    look_every: PositiveFloat = Field(1.5, description="Seconds between two looks for dead workers.")
     restart_grace: NonNegativeFloat = Field(
         3.0, description="After Redis came up nobody is taken for dead for so long, seconds."
     )
