@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TTL = 3600
 _REMEMBERED = 2.0
+_NOTED_AGAIN = 60.0
 _MOST_REMEMBERED = 10_000
 _NOTE = files("crypto_mcp.access").joinpath("session.lua").read_text()
 
@@ -65,6 +66,7 @@ class Sessions:
         self._catalogue = catalogue
         self._note = redis.register_script(_NOTE)
         self._known: LRUCache[str, tuple[float, dict[str, Any]]] = LRUCache(_MOST_REMEMBERED)
+        self._noted: LRUCache[str, tuple[float, str]] = LRUCache(_MOST_REMEMBERED)
         self._outage = Outage("Redis for sessions")
 
     async def of(self, client: str) -> Session:
@@ -101,11 +103,15 @@ class Sessions:
         return {**fitting, **arguments} if fitting else arguments
 
     async def note(self, client: str, kind: JobKind[Any, Any], params: BaseModel, job_id: str | None) -> None:
-        """Remembers a call."""
+        """Remembers a call. The same again, answered by a cache, is not worth a write more than once a minute."""
         if self._outage.lasts:
             return
         given = params.model_dump(mode="json", exclude_unset=True)
         last = orjson.dumps({"kind": kind.name, "params": given}).decode()
+        at, noted = self._noted.get(client, (0.0, ""))
+        if job_id is None and noted == last and time.monotonic() - at < _NOTED_AGAIN:
+            return
+        self._noted[client] = (time.monotonic(), last)
         symbol = given.get("symbol", "")
         try:
             await self._note(

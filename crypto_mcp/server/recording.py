@@ -36,7 +36,9 @@ class Recorder:
         code = None if outcome.error is None else outcome.error.code
         count_call(kind.name, outcome.status, outcome.cached_in, code, time.perf_counter() - began)
         if self._tool_log is not None:
-            response: dict[str, Any] = {"cached_in": outcome.cached_in, "result": _told(kind, outcome.result)}
+            # What a cache answered was written down when it was computed.
+            result = None if outcome.cached_in else _told(kind, outcome.result)
+            response: dict[str, Any] = {"cached_in": outcome.cached_in, "result": result}
             response = {name: value for name, value in response.items() if value is not None}
             message = None if outcome.error is None else _message(kind, outcome.error.code, outcome.error.message)
             self._note(kind, redacted(params), response or None, outcome.status, message, outcome.job_id, began)

@@ -19,6 +19,7 @@ import orjson
 import structlog
 
 from crypto_mcp.errors import StoreUnavailable
+from crypto_mcp.stores.cache import Outage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,7 @@ log = structlog.get_logger(__name__)
 _EVERY = 1.0
 _MOST_WAITING = 10_000
 _BATCH = 500
+_CHUNK = 1_000_000
 _LARGEST_FILE = 16_000_000
 
 _INSERT = (
@@ -79,6 +81,7 @@ class ToolLog:
         self.dropped = 0
         self._postgres = postgres
         self._file = folder / "tool-log.jsonl"
+        self._outage = Outage("PostgreSQL for the tool log", pause=5.0)
         self._waiting: deque[ToolCall] = deque()
         self._task: asyncio.Task[None] | None = None
 
@@ -111,16 +114,24 @@ class ToolLog:
         """Writes what waits, to PostgreSQL or else to the file."""
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-            try:
-                await self._insert(batch)
-            except StoreUnavailable:
+            if self._outage.lasts or not await self._inserted(batch):
                 await asyncio.to_thread(self._keep, batch)
 
     async def _write_for_ever(self) -> None:
         while True:
             await asyncio.sleep(_EVERY)
             await self.flush()
-            await self._bring_in()
+            if not self._outage.lasts and self._file.exists() and self._file.stat().st_size:
+                await self._bring_in()
+
+    async def _inserted(self, calls: list[ToolCall]) -> bool:
+        try:
+            await self._insert(calls)
+        except StoreUnavailable as error:
+            self._outage.begin(error)
+            return False
+        self._outage.end()
+        return True
 
     async def _insert(self, calls: list[ToolCall]) -> None:
         async with self._postgres.connection() as connection:
@@ -141,16 +152,20 @@ class ToolLog:
 
     async def _bring_in(self) -> None:
         """Writes what the file holds, whoever kept it there; of several front ends one does it at a time."""
-        if not self._file.exists() or not self._file.stat().st_size:
-            return
-        with self._file.open("r+b") as kept, contextlib.suppress(BlockingIOError, StoreUnavailable):
+        with self._file.open("r+b") as kept, contextlib.suppress(BlockingIOError):
             fcntl.flock(kept, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            lines = (await asyncio.to_thread(kept.read)).splitlines()
-            calls = [call for line in lines if (call := _read(line)) is not None]
-            for start in range(0, len(calls), _BATCH):
-                await self._insert(calls[start : start + _BATCH])
+            written = 0
+            while lines := await asyncio.to_thread(kept.readlines, _CHUNK):
+                calls = [call for line in lines if (call := _read(line)) is not None]
+                if not await self._inserted(calls):
+                    rest = b"".join(lines) + kept.read()
+                    kept.seek(0)
+                    kept.truncate()
+                    kept.write(rest)
+                    return
+                written += len(calls)
             kept.truncate(0)
-            log.info("tool calls kept while PostgreSQL was away are written", calls=len(calls))
+            log.info("tool calls kept while PostgreSQL was away are written", calls=written)
 
 
 def _read(line: bytes) -> ToolCall | None:

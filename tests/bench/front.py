@@ -21,6 +21,8 @@ import httpx2
 import psutil
 from mcp.client import Client
 
+from crypto_mcp.settings import PostgresSettings
+from crypto_mcp.stores.postgres import PostgresStore
 from tests.bench.figures import Figures, percentile
 from tests.servers import Servers, free_ports
 
@@ -50,6 +52,7 @@ class System:
     """The product's processes, as an operator would start them."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.servers = Servers.under(folder)
         self.port, self.sandbox_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self.port}"
@@ -60,6 +63,9 @@ class System:
         """Everything but the front end."""
         for server in (self.servers.redis, self.servers.mongo, self.servers.postgres):
             await server.start()
+        store = PostgresStore(PostgresSettings.model_validate({"url": self.servers.postgres.url}))
+        await store.migrate()
+        await store.close()
         self.launch("sandbox")
         self.launch("worker", "analysis:queue")
         async with httpx2.AsyncClient(timeout=2) as client:
@@ -83,6 +89,7 @@ class System:
             "CRYPTO_MCP_MARKET__BINANCE_URL": f"http://127.0.0.1:{self.sandbox_port}",
             "CRYPTO_MCP_SANDBOX__PORT": str(self.sandbox_port),
             "CRYPTO_MCP_SERVER__PORT": str(self.port),
+            "CRYPTO_MCP_SERVER__SPOOL": str(self.folder / "spool"),
             "CRYPTO_MCP_LOG__LEVEL": "WARNING",
         }
         process = subprocess.Popen(
