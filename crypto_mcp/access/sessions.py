@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 TTL = 3600
 _REMEMBERED = 2.0
-_NOTED_AGAIN = 60.0
+_NOTED_AGAIN = 1.0
 _MOST_REMEMBERED = 10_000
 _NOTE = files("crypto_mcp.access").joinpath("session.lua").read_text()
 
@@ -103,7 +103,7 @@ class Sessions:
         return {**fitting, **arguments} if fitting else arguments
 
     async def note(self, client: str, kind: JobKind[Any, Any], params: BaseModel, job_id: str | None) -> None:
-        """Remembers a call. The same again, answered by a cache, is not worth a write more than once a minute."""
+        """Remembers a call. The same again, answered by a cache, is not worth a write more than once a second."""
         if self._outage.lasts:
             return
         given = params.model_dump(mode="json", exclude_unset=True)
