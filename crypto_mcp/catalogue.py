@@ -22,6 +22,7 @@ from crypto_mcp.models.analysis import Analysis, AnalyzeParams, Provenance
 from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.models.backtest import BacktestParams, BacktestPart, BacktestPartResult, BacktestResult
 from crypto_mcp.models.charts import Chart, ChartParams
+from crypto_mcp.models.opportunities import Opportunities, OpportunityParams
 from crypto_mcp.models.portfolio import (
     PortfolioParams,
     PortfolioPicture,
@@ -203,11 +204,24 @@ def _chart_key(params: ChartParams) -> str:
 
 
 def _scan_key(params: ScanParams) -> str:
-    """Of the minute in which it is asked; other parameters than the scan's usual ones are told by their digest."""
-    minute = int(time.time()) // 60 * 60
-    unusual = params.model_dump(mode="json", exclude_defaults=True, exclude={"scan_type"})
+    return f"market_scan:{params.scan_type}:{_minute_and_unusual(params, 'scan_type')}"
+
+
+def _opportunities_key(params: OpportunityParams) -> str:
+    return f"opportunities:{_minute_and_unusual(params)}"
+
+
+def _minute_and_unusual(params: BaseModel, *told: str) -> str:
+    """The minute in which it is asked; parameters other than the usual ones are told by their digest."""
+    unusual = params.model_dump(mode="json", exclude_defaults=True, exclude=set(told))
     digest = hashlib.blake2b(json.dumps(unusual, sort_keys=True).encode(), digest_size=6).hexdigest()
-    return f"market_scan:{params.scan_type}:{minute}" + (f":{digest}" if unusual else "")
+    return f"{int(time.time()) // 60 * 60}" + (f":{digest}" if unusual else "")
+
+
+def _until_next_opportunity(result: Opportunities) -> float:
+    """Until a bar of the shortest timeframe closes."""
+    shortest = _length(result.timeframes[0])
+    return shortest - result.timestamp.timestamp() % shortest
 
 
 def _until_next_scan(result: MarketScan) -> float:
@@ -266,10 +280,10 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         handler="workers.scanning:market_scanner",
         title="Scan the market",
         summary=(
-            "Looks at all pairs of a quote asset for a setup (momentum, breakout, reversal, squeeze, zones ...) or a "
-            "condition of yours; ranks what matched, with the facts, key levels and a picture of the closes."
+            "Looks at all pairs of a quote asset for a setup or a condition of yours; ranks what matched, with the "
+            "facts, key levels and a picture of the closes."
         ),
-        example={"scan_type": "momentum", "timeframes": ["1h"], "limit": 10},
+        example={"scan_type": "momentum", "timeframes": ["1h"]},
         cache=CacheRule(key=_scan_key, ttl=60, good_for=_until_next_scan, collection="market_scans"),
         scope="analysis:read",
         cost=5,
@@ -320,6 +334,22 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         scope="portfolio:write",
         tool=False,
         read_only=False,
+    ),
+    JobKind(
+        name="detect_opportunities",
+        list="analysis:queue",
+        params=OpportunityParams,
+        result=Opportunities,
+        handler="workers.opportunities:detect_opportunities",
+        title="Find trades",
+        summary=(
+            "Trades that several timeframes agree on: entry zone, stop, targets, reward-risk, quality, odds, "
+            "conflicts; each ready for an alert and a backtest."
+        ),
+        example={"symbols": ["BTCUSDT"], "min_reward_risk": 2},
+        cache=CacheRule(key=_opportunities_key, ttl=60, good_for=_until_next_opportunity, collection="opportunities"),
+        scope="analysis:read",
+        cost=5,
     ),
     JobKind(
         name="risk_assessment",

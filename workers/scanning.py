@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from crypto_mcp.conditions import Condition, lookback, parse
 from crypto_mcp.errors import InvalidRequest
-from crypto_mcp.models.scans import LeftOut, MarketScan, ScanData, ScanParams
+from crypto_mcp.models.analysis import Detail
+from crypto_mcp.models.scans import LeftOut, MarketScan, ScanData, ScanParams, UniverseParams
 from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.scanning.board import Board
 from crypto_mcp.scanning.matching import Match, matches
@@ -57,7 +58,7 @@ async def market_scanner(job: Job, params: ScanParams) -> MarketScan:
     also = parse(params.condition) if params.condition else None
     scan = CUSTOM if params.scan_type == "custom" else SCANS.get(params.scan_type) or _RELATIONS[params.scan_type]
     await job.progress(0.02, "choosing symbols")
-    chosen = await select(job, params)
+    chosen = await select(job, params.universe)
     bars = _bars(also, params.timeframes)
     universes = await _universes(job, chosen.symbols, params.timeframes, bars)
     symbols, left_out = _judged(chosen, universes, params)
@@ -81,7 +82,7 @@ async def market_scanner(job: Job, params: ScanParams) -> MarketScan:
         listed=chosen.listed,
         looked_at=len(symbols),
         matched=len(found),
-        left_out=_told(left_out, params),
+        left_out=told_left_out(left_out, params.detail),
         rows=rows,
     )
 
@@ -95,9 +96,8 @@ def warm_up() -> None:
     row_of(Match("warm-up", "neutral", 0.0, ()), candles, "full")
 
 
-async def select(job: Job, params: ScanParams) -> Selection:
+async def select(job: Job, wanted: UniverseParams) -> Selection:
     """By the exchange's list and the rules of the universe."""
-    wanted = params.universe
     if wanted.max_rank is not None or wanted.category is not None:
         raise InvalidRequest(
             "market cap rank and category need a coin data provider, and none is set up",
@@ -149,7 +149,7 @@ def _judged(chosen: Selection, universes: list[Universe], params: ScanParams) ->
     """The symbols that have bars enough and volume enough; the others with the reason."""
     symbols, left_out = [], dict(chosen.left_out)
     for symbol in chosen.symbols:
-        why = _unfit(symbol, universes, params.universe.min_volume)
+        why = unfit(symbol, universes, params.universe.min_volume)
         if why:
             left_out[symbol] = why
         else:
@@ -157,7 +157,8 @@ def _judged(chosen: Selection, universes: list[Universe], params: ScanParams) ->
     return symbols, left_out
 
 
-def _unfit(symbol: str, universes: list[Universe], min_volume: float) -> str:
+def unfit(symbol: str, universes: list[Universe], min_volume: float) -> str:
+    """Why a symbol cannot be judged; empty if it can."""
     for universe in universes:
         if symbol not in universe.candles:
             return universe.absent.get(symbol, "the exchange did not answer")
@@ -217,8 +218,9 @@ def _data(universes: list[Universe], bars: int) -> ScanData:
     )
 
 
-def _told(left_out: dict[str, str], params: ScanParams) -> list[LeftOut]:
-    shown = None if params.detail == "full" else _SHOWN
+def told_left_out(left_out: dict[str, str], detail: Detail) -> list[LeftOut]:
+    """Symbols that were not looked at, by reason."""
+    shown = None if detail == "full" else _SHOWN
     return [LeftOut(why=why, count=len(names), symbols=names[:shown]) for why, names in grouped(left_out).items()]
 
 

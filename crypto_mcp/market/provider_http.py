@@ -20,6 +20,7 @@ import structlog
 import zstandard
 
 from crypto_mcp.errors import CryptoMcpError, SourceUnavailable
+from crypto_mcp.market.allowance.asking import asking
 from crypto_mcp.market.allowance.limiter import Said, Stopped
 from crypto_mcp.market.allowance.turns import Halted, Turns
 from crypto_mcp.market.breaker import FIRST_BREATHER, Breaker
@@ -152,7 +153,7 @@ class ProviderHttp:
         """
         if self._introduce is not None and not question.first:
             await self._make_acquaintance()
-        if not question.keep or self._sharing.flights is None:
+        if not question.keep or self._sharing.flights is None or asking().alone:
             return (await self._ask(question))[0]
         return await self._shared(question, self._sharing.flights)
 

@@ -242,7 +242,7 @@ class UniverseCandles:
             if on_progress is not None:
                 await on_progress((len(fresh) + len(failures)) / len(wanted))
 
-        with asking_as(Priority.SCAN):
+        with asking_as(Priority.SCAN, alone=self._redis is not None):
             await asyncio.gather(*(ask(symbol) for symbol in wanted))
         if failures and not fresh and not known.candles:
             raise failures[0]

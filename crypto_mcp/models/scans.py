@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from crypto_mcp.models.analysis import Detail
 from crypto_mcp.models.answers import Contract
@@ -51,19 +51,28 @@ class UniverseParams(Contract):
         return quote.upper()
 
 
+Timeframes = Annotated[list[Timeframe], WithJsonSchema({"type": "array", "items": {"type": "string"}})]
+
+# Written out it would be most of what a model reads of two tools; docs/scanner.md has every field.
+UniverseRules = Annotated[UniverseParams, WithJsonSchema({"type": "object"})]
+
+
 class ScanParams(Contract):
     """What to look for, and where."""
 
-    scan_type: ScanType = Field("opportunities", description="docs/scanner.md says what each looks for.")
-    timeframes: list[Timeframe] = Field(
+    scan_type: ScanType = Field("opportunities", description="What to look for.")
+    timeframes: Timeframes = Field(
         [Timeframe.H1], min_length=1, max_length=3, description="A symbol must match on all; the first ranks."
     )
     condition: str | None = Field(
-        None, max_length=1000, description="Must hold too; `custom` has only this: `rsi(14) < 30 and close > ema(200)`."
+        None, max_length=1000, description="Must hold too, such as `rsi(14) < 30`; all there is of `custom`."
     )
     side: ScanSide = Field("any", description="`long`: only what points up.")
-    universe: UniverseParams = Field(UniverseParams(), description="Which symbols to look at.")
-    limit: int = Field(8, ge=1, le=100, description="Rows in the answer.")
+    universe: UniverseRules = Field(
+        default_factory=UniverseParams,
+        description="{quote, min_volume, max_rank, category, only, exclude, stablecoins, leveraged}",
+    )
+    limit: int = Field(8, ge=1, le=100, description="Listed at most.")
     detail: Detail = Field("summary", description="`full` adds every fact and the closes.")
 
     @model_validator(mode="after")

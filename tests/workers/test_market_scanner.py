@@ -11,6 +11,7 @@ from mcp.client import Client
 
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.conditions import parse
+from crypto_mcp.models.backtest import BacktestParams
 from crypto_mcp.models.scans import ScanType
 from crypto_mcp.settings import MarketSettings
 from tests.sandbox_server import SandboxServer, running_sandbox
@@ -117,3 +118,39 @@ async def test_answers_are_kept_for_a_minute_under_the_key_of_the_specification(
     assert keys[0].split(":")[2].isdigit()
     assert 0 < await redis.ttl(keys[0]) <= 60
     await redis.aclose()
+
+
+async def opportunities(url: str, **params: Any) -> dict[str, Any]:
+    async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
+        response = await http.post("/v1/jobs/detect_opportunities?wait=25", json=params)
+        for _ in range(4):
+            if response.status_code == 202:
+                response = await http.get(f"/v1/jobs/{response.json()['job_id']}/result?wait=25")
+    assert response.status_code == 200, response.text
+    result: dict[str, Any] = response.json()["result"]
+    return result
+
+
+async def test_opportunities_of_a_universe_are_found_where_price_is_near_a_zone(url: str) -> None:
+    """Four kilobytes at most, each with an alert and a backtest that their tools take."""
+    wide = {"universe": {"only": SYMBOLS}, "profile": "aggressive", "min_reward_risk": 1}
+    result = await opportunities(url, **wide, timeframes=["1h", "4h", "1d"])
+    assert result["looked_at"] == len(SYMBOLS)
+    assert 0 < result["examined"] <= len(SYMBOLS)
+    assert result["source"] == "sandbox"
+    assert "recorded" in result["note"] or "generated" in result["note"]
+    assert result["found"] + sum(result["rejected"].values()) > 0
+    assert len(httpx2.Response(200, json=result).content) < 4096
+    for one in result["opportunities"]:
+        parse(one["alert"]["condition"])
+        BacktestParams.model_validate(one["backtest"])
+
+
+async def test_opportunities_of_named_symbols_say_which_of_them_are_not_listed(url: str) -> None:
+    result = await opportunities(url, symbols=["BTC", "NOSUCH"], timeframes=["1h", "4h"], detail="full")
+    assert (result["looked_at"], result["examined"]) == (1, 1)
+    assert result["left_out"] == [{"why": "not listed", "count": 1, "symbols": ["NOSUCHUSDT"]}]
+    async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
+        response = await http.post("/v1/jobs/detect_opportunities?wait=25", json={"symbols": ["BTCX"]})
+    assert response.json()["code"] == "unknown_symbol"
+    assert "BTCUSDT" in response.json()["hint"]

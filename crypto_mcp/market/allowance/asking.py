@@ -37,10 +37,11 @@ PATIENCE = {Priority.INTERACTIVE: 10.0, Priority.SCAN: 15.0, Priority.ARCHIVE: 9
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Priority and patience (seconds) of what the running task asks for."""
+    """Priority and patience (seconds) of what the running task asks for; `alone`: nobody else asks the same."""
 
     priority: Priority = Priority.INTERACTIVE
     patience: float = PATIENCE[Priority.INTERACTIVE]
+    alone: bool = False
 
 
 _ASKING: ContextVar[Asking] = ContextVar("asking", default=Asking())  # noqa: B039 - frozen
@@ -52,9 +53,12 @@ def asking() -> Asking:
 
 
 @contextmanager
-def asking_as(priority: Priority, *, patience: float | None = None) -> Iterator[None]:
-    """Everything asked inside, also by tasks that are started inside, has this priority and patience."""
-    token = _ASKING.set(Asking(priority, PATIENCE[priority] if patience is None else patience))
+def asking_as(priority: Priority, *, patience: float | None = None, alone: bool = False) -> Iterator[None]:
+    """Everything asked inside, also by tasks that are started inside, has this priority and patience.
+
+    `alone`: the caller has seen to it that no other process asks the same, so answers are not shared.
+    """
+    token = _ASKING.set(Asking(priority, PATIENCE[priority] if patience is None else patience, alone))
     try:
         yield
     finally:
