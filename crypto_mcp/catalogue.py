@@ -297,8 +297,7 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         title="Keep and watch a portfolio",
         summary=(
             "Keeps portfolios of spot and perpetual positions; answers with value, profit, VaR and expected shortfall, "
-            "exposure, drawdown and suggestions. Changes: create, deposit, withdraw, add/edit/close_position, "
-            "record_trade, record_funding, import_trades, delete. It never trades."
+            "exposure, drawdown and suggestions. It never trades."
         ),
         example={"action": "get", "portfolio_id": "default"},
         cache=CacheRule(key=_portfolio_key, ttl=30, in_memory=False),

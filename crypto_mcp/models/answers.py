@@ -53,6 +53,10 @@ def only_full(description: str) -> Any:
     return Field(None, exclude_if=absent, description=f"{description} Only with `detail` full.")
 
 
+UNLISTED: dict[str, Any] = {"x-unlisted": True}
+"""`json_schema_extra` of a parameter that is seldom set: it is accepted, and left out of the list of tools."""
+
+
 class ErrorBody(Contract):
     """An error a caller can act on."""
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, model_serializer, model_validator
 
 from crypto_mcp.models.analysis import Detail
-from crypto_mcp.models.answers import Contract
+from crypto_mcp.models.answers import UNLISTED, Contract
 from crypto_mcp.models.charts import ChartTheme
 from crypto_mcp.models.money import Amount, Exact, NotNegative, Positive
 from crypto_mcp.models.risk import MarketKind, PortfolioId, Severity
@@ -68,19 +68,23 @@ class PortfolioParams(Contract):
     amount: Amount | None = Field(None, description="Of cash; funding paid is negative.")
     at: AwareDatetime | None = Field(None, description="Time; default now.")
     trade_id: str | None = Field(None, min_length=1, max_length=64, description="Taken once.")
-    sector: str | None = Field(None, max_length=40, description="Group for exposure.")
-    name: str | None = Field(None, max_length=100, description="create: a title.")
-    currency: str = Field("USDT", pattern=r"^[A-Z0-9]{2,10}$", description="create: it counts in.")
+    sector: str | None = Field(None, max_length=40, description="Group for exposure.", json_schema_extra=UNLISTED)
+    name: str | None = Field(None, max_length=100, description="create: a title.", json_schema_extra=UNLISTED)
+    currency: str = Field(
+        "USDT", pattern=r"^[A-Z0-9]{2,10}$", description="create: it counts in.", json_schema_extra=UNLISTED
+    )
     cost_method: Literal["fifo", "lifo", "average"] = Field("fifo", description="create: lots a sale takes.")
     csv: str | None = Field(None, max_length=900_000, description="Trade file's text.")
-    file_format: Literal["binance", "coinbase", "kraken", "generic"] | None = Field(None, description="Default: seen.")
+    file_format: Literal["binance", "coinbase", "kraken", "generic"] | None = Field(
+        None, description="Default: seen.", json_schema_extra=UNLISTED
+    )
     include: list[Section] = Field([], max_length=5, description="More sections for get.")
     shocks: Shocks = Field({}, description="Stress, % by symbol; `*` the rest.")
     objective: Objective = Field("equal_risk", description="Of rebalance.")
     target_var_percent: float | None = Field(None, gt=0, le=100, description="VaR 95 to cut to.")
     detail: Detail = Field("summary", description="`full`: every position.")
     limit: int = Field(50, ge=1, le=1000, description="Of ledger, history.")
-    seed: int = Field(1, ge=0, lt=2**32, description="Of simulations.")
+    seed: int = Field(1, ge=0, lt=2**32, description="Of simulations.", json_schema_extra=UNLISTED)
 
     @model_validator(mode="after")
     def _complete(self) -> PortfolioParams:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from crypto_mcp.models.analysis import Detail, Provenance, Side
-from crypto_mcp.models.answers import Contract
+from crypto_mcp.models.answers import UNLISTED, Contract
 from crypto_mcp.models.money import Exact, Positive
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
@@ -38,12 +38,18 @@ class RiskParams(Contract):
     slippage_percent: float = Field(0.05, ge=0, le=10, description="Of the price, each way.")
     win_rate: float | None = Field(None, gt=0, lt=1, description="Share of trades won, for Kelly and drawdowns.")
     payoff: float | None = Field(None, gt=0, le=1000, description="Mean win over mean loss; default: the target's R.")
-    trades_seen: int | None = Field(None, ge=1, le=10**6, description="Trades behind win_rate.")
-    kelly_fraction: float = Field(0.25, gt=0, le=1, description="Part of full Kelly.")
-    trades_ahead: int = Field(100, ge=1, le=500, description="Trades of the drawdown projection.")
-    ruin_percent: float = Field(50.0, gt=0, lt=100, description="Loss of the account that counts as ruin.")
+    trades_seen: int | None = Field(
+        None, ge=1, le=10**6, description="Trades behind win_rate.", json_schema_extra=UNLISTED
+    )
+    kelly_fraction: float = Field(0.25, gt=0, le=1, description="Part of full Kelly.", json_schema_extra=UNLISTED)
+    trades_ahead: int = Field(
+        100, ge=1, le=500, description="Trades of the drawdown projection.", json_schema_extra=UNLISTED
+    )
+    ruin_percent: float = Field(
+        50.0, gt=0, lt=100, description="Loss of the account that counts as ruin.", json_schema_extra=UNLISTED
+    )
     timeframe: Timeframe = Field(Timeframe.H1, description="Bars of ATR and volatility.")
-    seed: int = Field(1, ge=0, lt=2**32, description="Of simulations.")
+    seed: int = Field(1, ge=0, lt=2**32, description="Of simulations.", json_schema_extra=UNLISTED)
     detail: Detail = Field("summary", description="`full` adds every sizing method and the assumptions.")
 
     @model_validator(mode="after")

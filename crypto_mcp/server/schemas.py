@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from crypto_mcp.models.timeframes import Timeframe
+
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
@@ -16,6 +18,9 @@ _NOT_LISTED = frozenset(
 """Bounds that a tool's schema leaves to the check of a call, whose error names them. Clients put the list of tools
 before every conversation, so every word costs; `GET /v1/kinds` has the whole contract."""
 
+_UNLISTED = "x-unlisted"
+_TIMEFRAMES = [timeframe.value for timeframe in Timeframe]
+
 
 def input_schema(model: type[BaseModel]) -> dict[str, Any]:
     """The schema of parameters in one piece: references resolved, without titles and the docstrings of types."""
@@ -26,7 +31,8 @@ def input_schema(model: type[BaseModel]) -> dict[str, Any]:
 def tool_input(kind: JobKind[Any, Any], default_wait: float) -> dict[str, Any]:
     """Parameters of a kind's tool: the kind's own and `wait`."""
     schema: dict[str, Any] = _lean(input_schema(kind.params))
-    schema.pop("description", None)
+    for told_elsewhere in ("description", "additionalProperties"):
+        schema.pop(told_elsewhere, None)
     if "wait" in schema.setdefault("properties", {}):
         raise ValueError(f"{kind.name} has a parameter `wait` of its own")
     schema["properties"]["wait"] = wait_schema(default_wait)
@@ -35,7 +41,7 @@ def tool_input(kind: JobKind[Any, Any], default_wait: float) -> dict[str, Any]:
 
 def wait_schema(default: float) -> dict[str, Any]:
     """How long to wait for a job. More than a request may take is capped, not refused."""
-    return {"type": "number", "minimum": 0, "default": default, "description": "Seconds to wait for the result."}
+    return {"type": "number", "default": default, "description": "Seconds to wait."}
 
 
 def answer_outline() -> dict[str, Any]:
@@ -44,10 +50,8 @@ def answer_outline() -> dict[str, Any]:
         "type": "object",
         "properties": {
             "status": {"type": "string"},
-            "job_id": {"type": "string"},
             "result": {"type": "object"},
             "error": {"type": "object"},
-            "next": {"type": "array"},
         },
         "required": ["status"],
     }
@@ -82,9 +86,14 @@ def _lean(node: Any) -> Any:
     lean = {}
     for name, value in node.items():
         if name == "properties":
-            lean[name] = {field: _lean(schema) for field, schema in value.items()}
-        elif name == "type" and "enum" in node:
+            listed = {field: schema for field, schema in value.items() if not schema.get(_UNLISTED)}
+            lean[name] = {field: _lean(schema) for field, schema in listed.items()}
+        elif (name == "type" and "enum" in node and node["enum"] != _TIMEFRAMES) or (
+            name == "enum" and value == _TIMEFRAMES
+        ):
             continue
+        elif name == "items":
+            lean[name] = {inner: said for inner, said in _lean(value).items() if inner != "description"}
         elif name not in _NOT_LISTED and not (name == "default" and value in (None, [], {}, "")):
             lean[name] = _lean(value)
     return lean

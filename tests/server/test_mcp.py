@@ -86,7 +86,7 @@ async def test_tools_are_listed_and_called(how: str, address: str, stores: Setti
         assert set(echo.input_schema["properties"]) == {"text", "times", "wait"}
         assert '{"text":"hello"}' in (echo.description or "")
         assert echo.output_schema is not None
-        assert set(echo.output_schema["properties"]) == {"status", "job_id", "result", "error", "next"}
+        assert set(echo.output_schema["properties"]) == {"status", "result", "error"}
         assert echo.annotations is not None
         assert echo.annotations.read_only_hint is True
 
