@@ -53,7 +53,7 @@ async def pictured(job: Job, params: PortfolioParams) -> Picture:
     symbols = [position.symbol for position in state.book.held]
     benchmark = f"BTC{state.document['currency']}"
     market, rules = await asyncio.gather(market_of(job.services, symbols, benchmark), rules_of(job.services, symbols))
-    picture = await asyncio.to_thread(_pictured, state, market, rules, _samples(samples), params)
+    picture = await asyncio.to_thread(_pictured, state, market, rules, samples_of(samples), params)
     await asyncio.gather(_keep(job, state, picture), job.services.portfolio_watch.say(state.owner, state.name, symbols))
     return picture
 
@@ -139,7 +139,8 @@ def _now(valuation: Valuation) -> Sample:
     return Sample(datetime.now(UTC).timestamp() / 86_400, float(valuation.equity), float(valuation.book.contributions))
 
 
-def _samples(documents: list[dict[str, Any]]) -> list[Sample]:
+def samples_of(documents: list[dict[str, Any]]) -> list[Sample]:
+    """Stored samples of equity, oldest first."""
     return [
         Sample(each["at"].timestamp() / 86_400, float(each["equity"]), float(each["contributions"]))
         for each in documents
@@ -176,7 +177,7 @@ async def history(job: Job, params: PortfolioParams) -> PortfolioReport:
     )
     market = await prices_of(job.services, (position.symbol for position in state.book.held))
     valuation = value(state.book, market.prices)
-    samples = _samples(stored)
+    samples = samples_of(stored)
     if not valuation.unpriced:
         samples.append(_now(valuation))
     falls = drawdowns(growth_factors(samples)) if samples else np.zeros(0)

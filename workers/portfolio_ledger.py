@@ -201,6 +201,10 @@ class PortfolioLedger:
         found = await self._before(owner, name)
         return found or State(owner, name, entry["seq"], entry["seal"], Book(), {})
 
+    async def entries(self, owner: str, name: str) -> list[dict[str, Any]]:
+        """The entries of the portfolio that is there now, from its creation on."""
+        return _since_created(await self._documents.entries(owner, name))
+
     async def verify(self, owner: str, name: str) -> Verdict:
         """Rebuilds a portfolio from its ledger and compares: seals, sequence, and the snapshot to the last digit."""
         entries = await self._documents.entries(owner, name)

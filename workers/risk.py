@@ -12,11 +12,14 @@ from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.models.risk import RiskAssessment, RiskParams
 from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.risk import assessment
-from crypto_mcp.risk.assessment import Edge, Trade
+from crypto_mcp.risk.assessment import Trade
 from crypto_mcp.risk.drawdowns import project
 from crypto_mcp.risk.present import LEAST_BARS, present
 from crypto_mcp.risk.tail import DEFAULT_METHOD, scenarios, tail
+from crypto_mcp.risk.warnings import worst_first
 from workers.analysis import provenance
+from workers.risk_edges import NoEdge, edge_of
+from workers.risk_portfolio import effect_on
 
 if TYPE_CHECKING:
     from crypto_mcp.models.candles import Floats
@@ -29,12 +32,6 @@ DAYS = 366
 """Closes behind 365 daily returns, the window the VaR methods were tested with."""
 
 
-class NoEdge(InvalidRequest):
-    """Kelly's size was asked for, and nothing is known of the trades to come."""
-
-    code = "no_edge"
-
-
 class SizeBeyondBalance(InvalidRequest):
     """The quantity asked for costs more than the account holds."""
 
@@ -44,16 +41,22 @@ class SizeBeyondBalance(InvalidRequest):
 async def risk_assessment(job: Job, params: RiskParams) -> RiskAssessment:
     """Sizes a trade and says what it risks."""
     candles = job.services.candles
-    rules, market, days = await asyncio.gather(
+    rules, market, days, edge = await asyncio.gather(
         job.services.rules.of(params.symbol),
         candles.newest(params.symbol, params.timeframe, BARS, least=LEAST_BARS),
         candles.newest(params.symbol, Timeframe.D1, DAYS),
+        edge_of(job, params),
     )
-    trade = Trade.of(params, rules, present(market.candles), edge_of(params))
+    trade = Trade.of(params, rules, present(market.candles), edge)
     size = _size(trade)
     margin = assessment.margin_of(trade, size)
     gap = assessment.gap_of(trade, size)
     close = days.candles.close
+    warnings = assessment.warnings_of(trade, size, margin, gap)
+    effect = None
+    if params.portfolio_id is not None:
+        effect, more = await effect_on(job, params, size)
+        warnings = worst_first([*warnings, *more])
     return RiskAssessment(
         symbol=market.symbol,
         timestamp=datetime.now(UTC),
@@ -72,27 +75,12 @@ async def risk_assessment(job: Job, params: RiskParams) -> RiskAssessment:
         tail=assessment.tail_of(trade, size, np.diff(close) / close[:-1]),
         kelly=assessment.kelly_of(trade),
         projection=assessment.projection_of(trade, size),
-        warnings=assessment.warnings_of(trade, size, margin, gap),
+        portfolio=effect,
+        warnings=warnings,
         other_sizes=_others(trade) if params.detail == "full" else [],
         assumptions=_assumptions(trade) if params.detail == "full" else [],
         data=provenance(market, params.timeframe),
     )
-
-
-def edge_of(params: RiskParams) -> Edge | None:
-    """The edge the caller states. A payoff not given is that of the target, costs included."""
-    if params.win_rate is None:
-        return None
-    payoff = params.payoff
-    if payoff is None:
-        if params.target is None:
-            raise NoEdge("win_rate without a payoff", hint="Give `payoff`, or a `target` that it follows from.")
-        costs = (params.fee_percent + params.slippage_percent) / 100
-        entry, stop, target = (float(price) for price in (params.entry, params.stop, params.target))
-        payoff = (abs(target - entry) - costs * (entry + target)) / (abs(entry - stop) + costs * (entry + stop))
-        if payoff <= 0:
-            raise NoEdge("the target does not even pay the costs", hint="Move the target, or give `payoff`.")
-    return Edge(params.win_rate, payoff, params.trades_seen, "given")
 
 
 def _size(trade: Trade) -> Size:

@@ -48,6 +48,10 @@ class RiskParams(Contract):
     ruin_percent: float = Field(
         50.0, gt=0, lt=100, description="Loss of the account that counts as ruin.", json_schema_extra=UNLISTED
     )
+    portfolio_id: str | None = Field(None, pattern=PortfolioId, description="What it does to this portfolio.")
+    backtest_job_id: str | None = Field(
+        None, max_length=64, description="Take the edge from this backtest.", json_schema_extra=UNLISTED
+    )
     timeframe: Timeframe = Field(Timeframe.H1, description="Bars of ATR and volatility.")
     seed: int = Field(1, ge=0, lt=2**32, description="Of simulations.", json_schema_extra=UNLISTED)
     detail: Detail = Field("summary", description="`full` adds every sizing method and the assumptions.")

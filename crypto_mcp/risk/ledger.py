@@ -138,6 +138,24 @@ def rebuilt(entries: Iterable[Entry]) -> Book:
     return book
 
 
+def results(entries: Iterable[Entry]) -> list[Decimal]:
+    """What each trade that closed something gained, its fee deducted, quote asset, in the order of the ledger."""
+    book, found = Book(), []
+    for entry in entries:
+        if entry["kind"] != "traded":
+            book = apply(book, entry)
+            continue
+        for document in entry["data"]["fills"]:
+            fill = fill_of(document)
+            held = book.positions.get((fill.symbol, fill.market))
+            closes = held is not None and held.quantity != 0 and (held.quantity > 0) != fill.buys
+            before = book.realised
+            book.fill(fill, advance=bool(entry["data"].get("advance")))
+            if closes:
+                found.append(book.realised - before - fill.fee)
+    return found
+
+
 def book_document(book: Book) -> dict[str, Any]:
     """The book as MongoDB keeps it: positions in the specified shape with what more they need."""
     return {

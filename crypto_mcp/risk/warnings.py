@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from crypto_mcp.models.risk import RiskWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from crypto_mcp.models.risk import Severity
 
@@ -53,7 +53,12 @@ class Facts:
 
 def warnings(facts: Facts) -> list[RiskWarning]:
     """All that apply, worst first."""
-    return sorted(_all(facts), key=lambda warning: _ORDER[warning.severity])
+    return worst_first(_all(facts))
+
+
+def worst_first(found: Iterable[RiskWarning]) -> list[RiskWarning]:
+    """In the order in which they should be read."""
+    return sorted(found, key=lambda warning: _ORDER[warning.severity])
 
 
 def level(value: float, limits: tuple[float, float]) -> Severity | None:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.market.binance import BinanceSpot
 from crypto_mcp.settings import MarketSettings
 
 if TYPE_CHECKING:
+    import httpx2
+
     from tests.risk.conftest import Ask
     from tests.sandbox_server import SandboxServer
 
@@ -88,3 +91,60 @@ async def test_bad_input_is_told_what_is_wrong(
     assert (refused["status"], refused["code"]) == (status, code)
     assert said in refused["detail"]
     assert refused["hint"]
+
+
+async def test_a_trade_is_held_against_the_portfolio_it_is_for(ask: Ask) -> None:
+    """More of what is held raises VaR and is called correlated; its opposite lowers it."""
+    for change in (
+        {"action": "create"},
+        {"action": "deposit", "amount": "10000"},
+        {"action": "record_trade", "symbol": "BTC", "side": "buy", "quantity": "0.1", "price": "60000"},
+    ):
+        await ask("portfolio_monitor", portfolio_id="for-risk", **change)
+    trade = {"symbol": "BTC", "entry": "60000", "account_size": "10000", "portfolio_id": "for-risk", "leverage": 2}
+    more = await ask("risk_assessment", **trade, stop="57000", risk_percent=3)
+    less = await ask("risk_assessment", **trade, stop="63000", risk_percent=3)
+    assert Decimal(more["portfolio"]["var_95_after"]) > Decimal(more["portfolio"]["var_95_before"]) > 0
+    assert Decimal(less["portfolio"]["var_95_after"]) < Decimal(less["portfolio"]["var_95_before"])
+    assert more["portfolio"]["correlation"] == pytest.approx(1.0)
+    assert less["portfolio"]["correlation"] == pytest.approx(-1.0)
+    assert "correlated_add" in {warning["code"] for warning in more["warnings"]}
+    assert less["portfolio"]["exposure_percent_after"] < less["portfolio"]["exposure_percent_before"]
+    nobodys = await ask("risk_assessment", **{**trade, "portfolio_id": "nobodys"}, stop="57000")
+    assert (nobodys["status"], nobodys["code"]) == (404, "unknown_portfolio")
+
+
+async def test_an_edge_is_counted_in_the_ledger(ask: Ask) -> None:
+    """Thirty closed trades, every third a loss of half a win."""
+    rows = []
+    for i in range(30):
+        day, win = f"2026-01-{1 + i // 2:02}T{10 + i % 2 * 5:02}", i % 3 != 0
+        rows += [f"{day}:00:00Z,BTCUSDT,buy,1,100", f"{day}:30:00Z,BTCUSDT,sell,1,{110 if win else 95}"]
+    await ask("portfolio_monitor", portfolio_id="traded", action="create")
+    text = "\n".join(["time,symbol,side,quantity,price", *rows])
+    taken = await ask("portfolio_monitor", portfolio_id="traded", action="import_trades", csv=text)
+    assert taken["imported"]["trades"] == 60
+    found = await ask(
+        "risk_assessment", symbol="BTC", entry="60000", stop="58500", account_size="10000", portfolio_id="traded"
+    )
+    kelly = found["kelly"]
+    assert (kelly["trades"], kelly["win_rate"], kelly["payoff"]) == (30, pytest.approx(2 / 3, abs=1e-4), 2.0)
+    assert "portfolio traded" in kelly["source"]
+    assert found["projection"]["trades"] == 100
+
+
+async def test_an_edge_is_taken_from_a_backtest(http: httpx2.AsyncClient, ask: Ask) -> None:
+    submitted = await http.post(
+        "/v1/jobs/historical_backtest",
+        json=dict(CATALOGUE["historical_backtest"].example),
+        params={"wait": 25},
+        headers={"Idempotency-Key": "for the edge"},
+    )
+    answer = submitted.json()
+    statistics = answer["result"]["statistics"]
+    trade = {"symbol": "BTC", "entry": "60000", "stop": "58500", "account_size": "10000"}
+    found = await ask("risk_assessment", **trade, backtest_job_id=answer["job_id"])
+    assert found["kelly"]["trades"] == statistics["trades"]
+    assert found["kelly"]["win_rate"] == pytest.approx(statistics["win_rate"], abs=1e-4)
+    nobodys = await ask("risk_assessment", **trade, backtest_job_id="no-such-job")
+    assert (nobodys["status"], nobodys["code"]) == (404, "unknown_job")
