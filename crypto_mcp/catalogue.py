@@ -22,6 +22,7 @@ from crypto_mcp.models.analysis import Analysis, AnalyzeParams, Provenance
 from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.models.backtest import BacktestParams, BacktestPart, BacktestPartResult, BacktestResult
 from crypto_mcp.models.charts import Chart, ChartParams
+from crypto_mcp.models.notifications import Delivery, Notification
 from crypto_mcp.models.opportunities import Opportunities, OpportunityParams
 from crypto_mcp.models.portfolio import (
     PortfolioParams,
@@ -404,6 +405,28 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         scope="backtest:read",
         cost=0,
         tool=False,
+    ),
+    JobKind(
+        name="send_notification",
+        list="notifications:queue",
+        params=Notification,
+        result=Delivery,
+        handler="workers.notifications:send_notification",
+        title="Send a notification",
+        summary="Tells its owner, by their channel; submitted with the notification's `job_id`, so that it goes once.",
+        example={
+            "notification_id": "alert_001.1",
+            "owner": "local",
+            "title": "BTCUSDT above 45,000",
+            "text": "Price crossed 45,000 from below.",
+            "at": "2026-01-01T00:00:00Z",
+        },
+        max_tries=30,
+        scope="alerts:write",
+        cost=0,
+        tool=False,
+        read_only=False,
+        owned=True,
     ),
 )
 

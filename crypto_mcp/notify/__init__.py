@@ -1,0 +1,1 @@
+"""Telling people: channels, senders, and the ledger of what was sent."""

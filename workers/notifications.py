@@ -1,0 +1,19 @@
+"""Handlers of `notifications:queue`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from crypto_mcp.models.notifications import Delivery
+from crypto_mcp.notify import console
+
+if TYPE_CHECKING:
+    from crypto_mcp.models.notifications import Notification
+    from workers.job import Job
+
+
+async def send_notification(_: Job, params: Notification) -> Delivery:
+    """Sends it by the owner's channel."""
+    console.tell(params)
+    return Delivery(notification_id=params.notification_id, state="delivered", channel="console", at=datetime.now(UTC))
