@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import BaseModel
 
-from crypto_mcp.catalogue import CATALOGUE, LISTS, CacheRule, Catalogue, JobKind
+from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.errors import UnknownKind
+from crypto_mcp.job_kind import LISTS, CacheRule, Catalogue, JobKind
 from crypto_mcp.jobs.envelope import params_digest
 from crypto_mcp.models.analysis import Analysis, Confluence, Provenance, TimeframeView
 from crypto_mcp.models.answers import LOCAL

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from crypto_mcp.catalogue import JobKind
+    from crypto_mcp.job_kind import JobKind
 
 
 def load(kind: JobKind[Any, Any]) -> Callable[..., Coroutine[Any, Any, Any]]:

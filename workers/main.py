@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from crypto_mcp.catalogue import CATALOGUE, LISTS
+from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.errors import InvalidRequest
+from crypto_mcp.job_kind import LISTS
 from workers.services import Services
 from workers.worker import DeskWorker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.job_kind import Catalogue
     from crypto_mcp.settings import Settings
 
 

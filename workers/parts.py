@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel
 
-    from crypto_mcp.catalogue import JobKind
+    from crypto_mcp.job_kind import JobKind
     from crypto_mcp.models.answers import JobRecord
     from workers.job import Job
 

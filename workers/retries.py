@@ -12,7 +12,7 @@ from arq.worker import Retry
 from crypto_mcp.errors import CryptoMcpError, InternalError, TimedOut
 
 if TYPE_CHECKING:
-    from crypto_mcp.catalogue import JobKind
+    from crypto_mcp.job_kind import JobKind
 
 log = structlog.get_logger(__name__)
 

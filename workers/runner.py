@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from redis.asyncio import Redis
 
-    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.job_kind import Catalogue
     from crypto_mcp.jobs.desk import Desk, Start
     from crypto_mcp.jobs.envelope import Accepted
     from crypto_mcp.settings import QueueSettings

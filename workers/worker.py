@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
     from signal import Signals
 
-    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.job_kind import Catalogue
     from crypto_mcp.settings import Settings
     from workers.services import Services
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from redis.asyncio import Redis
 
-    from crypto_mcp.catalogue import Catalogue, JobKind
+    from crypto_mcp.job_kind import Catalogue, JobKind
 
 TTL = 3600
 _REMEMBERED = 2.0

@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import httpx2
 from redis.exceptions import RedisError
 
-from crypto_mcp.catalogue import LISTS
 from crypto_mcp.cli.rest import FrontEnd
 from crypto_mcp.errors import CryptoMcpError
+from crypto_mcp.job_kind import LISTS
 from crypto_mcp.jobs.connection import connect
 from crypto_mcp.jobs.dead import DeadLetters
 from crypto_mcp.jobs.leases import known_workers

@@ -8,8 +8,8 @@ import orjson
 from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 
-from crypto_mcp.catalogue import LISTS
 from crypto_mcp.errors import InvalidRequest
+from crypto_mcp.job_kind import LISTS
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.envelope import Envelope, new_id
 from crypto_mcp.jobs.scripting import Scripts, unavailable

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from crypto_mcp.catalogue import Catalogue, JobKind
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
+from crypto_mcp.job_kind import Catalogue, JobKind
 from crypto_mcp.jobs import keys
 from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.validation import explain

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import orjson
 from redis.exceptions import RedisError
 
-from crypto_mcp.catalogue import LISTS
+from crypto_mcp.job_kind import LISTS
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.scripting import Scripts, unavailable
 

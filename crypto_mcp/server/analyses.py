@@ -20,7 +20,7 @@ from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import front_of
 
 if TYPE_CHECKING:
-    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.job_kind import Catalogue
 
 _KIND = "analyze_crypto"
 

@@ -28,7 +28,7 @@ from crypto_mcp.validation import explain
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from crypto_mcp.catalogue import Catalogue, JobKind
+    from crypto_mcp.job_kind import Catalogue, JobKind
     from crypto_mcp.jobs.client import JobClient
     from crypto_mcp.jobs.waiting import Watch, Watcher
     from crypto_mcp.models.answers import JobRecord, Progress

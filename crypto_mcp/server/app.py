@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mcp.server.lowlevel import Server
     from starlette.types import Receive, Scope, Send
 
-    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.job_kind import Catalogue
     from crypto_mcp.settings import Settings
 
 _DESCRIPTION = """\

@@ -16,7 +16,7 @@ from crypto_mcp.server.rest import answer, front_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.job_kind import Catalogue
 
 Theme = Annotated[ChartTheme, Query(description="Background of the picture.")]
 Wait = Annotated[float, Query(ge=0, allow_inf_nan=False, description="Seconds to wait for the picture.")]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from crypto_mcp.access.identity import current
-from crypto_mcp.catalogue import ListName
+from crypto_mcp.job_kind import ListName
 from crypto_mcp.jobs.dead import DeadLetter
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import front_of

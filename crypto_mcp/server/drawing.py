@@ -13,7 +13,7 @@ from crypto_mcp.server.answering import checked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from crypto_mcp.catalogue import Catalogue, JobKind
+    from crypto_mcp.job_kind import Catalogue, JobKind
     from crypto_mcp.server.answering import Answering
     from crypto_mcp.server.outcome import Outcome
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.job_kind import Catalogue
     from crypto_mcp.settings import AccessSettings, Settings
     from crypto_mcp.stores.postgres import PostgresStore
 

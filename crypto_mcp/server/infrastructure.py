@@ -9,8 +9,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import crypto_mcp
-from crypto_mcp.catalogue import LISTS
 from crypto_mcp.errors import StoreUnavailable
+from crypto_mcp.job_kind import LISTS
 from crypto_mcp.jobs.leases import known_workers
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.multiprocess import MultiProcessCollector
 
 import crypto_mcp
-from crypto_mcp.catalogue import LISTS
 from crypto_mcp.errors import StoreUnavailable
+from crypto_mcp.job_kind import LISTS
 from crypto_mcp.jobs.leases import known_workers
 
 if TYPE_CHECKING:

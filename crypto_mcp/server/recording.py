@@ -17,8 +17,8 @@ from crypto_mcp.stores.tool_log import ToolCall
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from crypto_mcp.catalogue import JobKind
     from crypto_mcp.errors import CryptoMcpError
+    from crypto_mcp.job_kind import JobKind
     from crypto_mcp.server.outcome import Outcome
     from crypto_mcp.stores.tool_log import ToolLog
 

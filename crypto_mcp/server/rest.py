@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import BaseModel
 
 from crypto_mcp.access.identity import current
-from crypto_mcp.catalogue import Catalogue
+from crypto_mcp.job_kind import Catalogue
 from crypto_mcp.models.answers import Answer, JobRecord, JobState
 from crypto_mcp.server.drawing import chart_step, wants_chart
 from crypto_mcp.server.problems import described, problem
@@ -18,7 +18,7 @@ from crypto_mcp.server.schemas import input_schema
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from crypto_mcp.catalogue import JobKind
+    from crypto_mcp.job_kind import JobKind
     from crypto_mcp.server.front import Front
     from crypto_mcp.server.outcome import Outcome
 

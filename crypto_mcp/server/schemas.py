@@ -9,7 +9,7 @@ from crypto_mcp.models.timeframes import Timeframe
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from crypto_mcp.catalogue import JobKind
+    from crypto_mcp.job_kind import JobKind
 
 _NOT_LISTED = frozenset(
     {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems"}

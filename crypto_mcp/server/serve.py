@@ -19,7 +19,7 @@ from crypto_mcp.errors import CryptoMcpError
 from crypto_mcp.server.fleet import Fleet
 
 if TYPE_CHECKING:
-    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.job_kind import Catalogue
     from crypto_mcp.settings import ServerSettings, Settings
 
 log = structlog.get_logger(__name__)

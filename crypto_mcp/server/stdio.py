@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mcp.server.lowlevel import Server
 
-    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.job_kind import Catalogue
     from crypto_mcp.settings import Settings
 
 

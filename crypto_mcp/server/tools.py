@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from mcp.server.context import ServerRequestContext
 
-    from crypto_mcp.catalogue import Catalogue, JobKind
+    from crypto_mcp.job_kind import Catalogue, JobKind
     from crypto_mcp.models.answers import JobRecord, Progress
     from crypto_mcp.server.answering import OnProgress
     from crypto_mcp.server.front import Front

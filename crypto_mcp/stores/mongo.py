@@ -26,7 +26,7 @@ from crypto_mcp.stores.portfolio_documents import PortfolioDocuments
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-    from crypto_mcp.catalogue import JobKind
+    from crypto_mcp.job_kind import JobKind
     from crypto_mcp.settings import MongoSettings
 
 _WEEK = 7 * 24 * 3600

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from crypto_mcp.catalogue import Catalogue, JobKind
+from crypto_mcp.job_kind import Catalogue, JobKind
 from workers.job import Job
 
 NOTES = "CHAOS_NOTES"

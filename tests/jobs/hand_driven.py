@@ -8,8 +8,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from crypto_mcp.catalogue import Catalogue, JobKind
 from crypto_mcp.errors import CryptoMcpError
+from crypto_mcp.job_kind import Catalogue, JobKind
 from crypto_mcp.jobs import envelope, keys
 from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.dead import DeadLetters

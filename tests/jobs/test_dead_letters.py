@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from crypto_mcp.catalogue import JobKind
 from crypto_mcp.errors import InvalidRequest, SourceUnavailable
+from crypto_mcp.job_kind import JobKind
 from crypto_mcp.jobs import envelope, keys
 from crypto_mcp.jobs.dead import NoDeadLetter, NotReplayable
 from crypto_mcp.models.answers import JobState

@@ -23,8 +23,8 @@ from hypothesis.stateful import (
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from crypto_mcp.catalogue import Catalogue, JobKind
 from crypto_mcp.errors import CryptoMcpError, IdempotencyConflict, SourceUnavailable
+from crypto_mcp.job_kind import Catalogue, JobKind
 from crypto_mcp.jobs import envelope, keys
 from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.dead import DeadLetters, NotReplayable

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from crypto_mcp.catalogue import CacheRule, Catalogue, JobKind
 from crypto_mcp.errors import InvalidRequest, NotEnoughData, SourceUnavailable
+from crypto_mcp.job_kind import CacheRule, Catalogue, JobKind
 from crypto_mcp.models.answers import Contract
 
 if TYPE_CHECKING:

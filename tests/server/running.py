@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from crypto_mcp.catalogue import LISTS
+from crypto_mcp.job_kind import LISTS
 from crypto_mcp.server.app import build_app
 from crypto_mcp.server.serve import listen
 from tests.server.kinds import CATALOGUE
@@ -19,7 +19,7 @@ from workers.worker import DeskWorker
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from crypto_mcp.catalogue import Catalogue
+    from crypto_mcp.job_kind import Catalogue
     from crypto_mcp.settings import Settings
 
 

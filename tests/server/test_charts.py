@@ -13,7 +13,8 @@ from mcp.client.client import Client
 from mcp.types import ImageContent, TextContent
 from PIL import Image
 
-from crypto_mcp.catalogue import CATALOGUE, LISTS, Catalogue
+from crypto_mcp.catalogue import CATALOGUE
+from crypto_mcp.job_kind import LISTS, Catalogue
 from crypto_mcp.settings import MarketSettings
 from tests.sandbox_server import running_sandbox
 from tests.server.running import front_end, worker

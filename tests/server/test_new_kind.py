@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx2
 from mcp.client.client import Client
 
-from crypto_mcp.catalogue import Catalogue, JobKind
+from crypto_mcp.job_kind import Catalogue, JobKind
 from crypto_mcp.models.answers import Contract
 from tests.server import running
 

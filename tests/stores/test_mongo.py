@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pydantic import BaseModel, SecretStr
 
-from crypto_mcp.catalogue import CacheRule, JobKind
 from crypto_mcp.errors import StoreUnavailable
+from crypto_mcp.job_kind import CacheRule, JobKind
 from crypto_mcp.settings import MongoSettings
 from crypto_mcp.stores.mongo import MongoStore
 from tests.servers import free_port

@@ -11,8 +11,8 @@ from pathlib import Path
 from arq.worker import Retry
 from pydantic import BaseModel
 
-from crypto_mcp.catalogue import CacheRule, Catalogue, JobKind
 from crypto_mcp.errors import InvalidRequest, SourceUnavailable
+from crypto_mcp.job_kind import CacheRule, Catalogue, JobKind
 from workers.children import run_in_child
 from workers.job import Job
 

@@ -16,8 +16,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from crypto_mcp.catalogue import JobKind
 from crypto_mcp.errors import StoreUnavailable
+from crypto_mcp.job_kind import JobKind
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from crypto_mcp.catalogue import JobKind
+from crypto_mcp.job_kind import JobKind
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.dead import DeadLetters
 from crypto_mcp.models.answers import JobState

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 from pydantic import BaseModel
 
-from crypto_mcp.catalogue import Catalogue, JobKind
+from crypto_mcp.job_kind import Catalogue, JobKind
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect
