@@ -192,6 +192,58 @@ class MarketSettings(Group):
         } | given
 
 
+class NotifySettings(Group):
+    """Telling people: WhatsApp, webhooks, how much and how often. docs/notifications.md explains."""
+
+    encryption_key: SecretStr | None = Field(
+        None, min_length=32, description="Random text that numbers and secrets of channels are encrypted with."
+    )
+    former_encryption_keys: list[SecretStr] = Field(
+        [], description="Keys used before: what they encrypted is still read, and written anew with the key above."
+    )
+    meta_url: str = Field("https://graph.facebook.com", description="WhatsApp Cloud API of Meta.")
+    meta_version: str = Field("v25.0", pattern=r"^v\d+\.\d+$", description="Version of it.")
+    meta_phone_id: str | None = Field(None, description="Id of the number that messages come from.")
+    meta_token: SecretStr | None = Field(None, description="Its access token.")
+    meta_app_secret: SecretStr | None = Field(None, description="Secret of the app; signs Meta's webhooks.")
+    meta_verify_token: SecretStr | None = Field(
+        None, description="Any text of yours; Meta repeats it when it checks the webhook."
+    )
+    meta_template: str = Field("crypto_alert", description="Approved template for alerts, with three parameters.")
+    meta_code_template: str = Field("crypto_code", description="Approved template for codes, with one parameter.")
+    meta_language: str = Field("en_US", description="Language of both templates.")
+    meta_per_second: PositiveFloat = Field(80.0, description="Messages a second that the number may send.")
+    waha_url: str | None = Field(None, description="A WAHA server, instead of Meta.")
+    waha_key: SecretStr | None = Field(None, description="Its API key.")
+    waha_session: str = Field("default", description="Its session.")
+    waha_hmac_key: SecretStr | None = Field(None, description="Signs its webhooks.")
+    waha_seconds_between: PositiveFloat = Field(
+        2.0, description="Seconds between two messages of the number: one that sends fast is soon blocked."
+    )
+    pair_seconds: PositiveFloat = Field(6.0, description="Seconds for one message to the same person.")
+    pair_burst: PositiveInt = Field(20, description="Messages to one person that may go ahead of that (Meta: 45).")
+    gather_for: NonNegativeFloat = Field(
+        0.05, description="Seconds a message waits for others to the same person that are about to come."
+    )
+    digest_after: PositiveInt = Field(
+        3, description="Messages to one person within `digest_window`; what comes after them waits and becomes one."
+    )
+    digest_window: PositiveFloat = Field(60.0, description="Seconds.")
+    expire_after: PositiveFloat = Field(86_400.0, description="Seconds after which nobody wants to be told any more.")
+    timeout: PositiveFloat = Field(8.0, le=12, description="Seconds for one request to a provider or webhook.")
+    webhook_networks: list[IPvAnyNetwork] = Field(
+        [], description="Private networks that webhooks may go to; none by default."
+    )
+    local_number: str | None = Field(
+        None, description="WhatsApp number of this machine's user, for alerts with no channel set up."
+    )
+
+    @property
+    def sandboxed(self) -> bool:
+        """Whether messages go to a sandbox on this machine, and reach nobody."""
+        return urlsplit(self.meta_url).hostname in ("127.0.0.1", "localhost", "::1")
+
+
 class SandboxSettings(Group):
     """The loopback exchange for one machine, tests and demonstrations."""
 
@@ -247,6 +299,7 @@ class Settings(BaseSettings):
     access: AccessSettings = AccessSettings()
     queue: QueueSettings = QueueSettings()
     market: MarketSettings = MarketSettings()
+    notify: NotifySettings = NotifySettings()
     sandbox: SandboxSettings = SandboxSettings()
     local: LocalSettings = LocalSettings()
     log: LogSettings = LogSettings()

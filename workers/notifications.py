@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from crypto_mcp.models.notifications import Delivery
-from crypto_mcp.notify import console
+from crypto_mcp.notify.console import Console
+from crypto_mcp.notify.sending import Message, Target
 
 if TYPE_CHECKING:
     from crypto_mcp.models.notifications import Notification
@@ -15,5 +16,6 @@ if TYPE_CHECKING:
 
 async def send_notification(_: Job, params: Notification) -> Delivery:
     """Sends it by the owner's channel."""
-    console.tell(params)
+    told = Message(params.notification_id, params.title, params.text, params.at)
+    await Console().send(Target(""), told)
     return Delivery(notification_id=params.notification_id, state="delivered", channel="console", at=datetime.now(UTC))

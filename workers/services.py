@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from crypto_mcp.market.prices import Prices
     from crypto_mcp.market.sharing import Sharing
     from crypto_mcp.market.universe_candles import UniverseCandles
+    from crypto_mcp.notify.channels import ChannelBook
+    from crypto_mcp.notify.pacing import Pacing
+    from crypto_mcp.notify.senders import Senders
     from crypto_mcp.settings import Settings
     from crypto_mcp.stores.mongo import MongoStore
     from workers.portfolio_ledger import PortfolioLedger
@@ -38,6 +41,7 @@ _CLOSED_IN_ORDER = (
     "coingecko",
     "coinmarketcap",
     "alternative",
+    "senders",
     "mongo",
 )
 
@@ -171,6 +175,27 @@ class Services:
         from crypto_mcp.stores.mongo import MongoStore
 
         return MongoStore(self.settings.mongo)
+
+    @cached_property
+    def senders(self) -> Senders:
+        """Who carries messages: WhatsApp, webhooks, the console."""
+        from crypto_mcp.notify.senders import Senders
+
+        return Senders(self.settings.notify)
+
+    @cached_property
+    def pacing(self) -> Pacing:
+        """Whose turn it is to be told."""
+        from crypto_mcp.notify.pacing import Pacing
+
+        return Pacing(self.limits, self.settings.notify)
+
+    @cached_property
+    def channels(self) -> ChannelBook:
+        """Owners' ways to be told."""
+        from crypto_mcp.notify.channels import ChannelBook
+
+        return ChannelBook(self.mongo.channels, self.senders, self.pacing, self.limits, self.settings.notify)
 
     @cached_property
     def daily_market(self) -> DailyMarket:

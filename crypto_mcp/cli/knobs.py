@@ -95,6 +95,8 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, SecretStr):
         address = value.get_secret_value()
+        if not urlsplit(address).netloc:
+            return "***"
         password = urlsplit(address).password
         return address.replace(f":{password}@", ":***@") if password else address
-    return json.dumps(value) if isinstance(value, list | bool) else str(value)
+    return json.dumps(value, default=_text) if isinstance(value, list | bool) else str(value)

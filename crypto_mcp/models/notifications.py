@@ -26,7 +26,7 @@ class Notification(Contract):
     model_config = ConfigDict(frozen=True)
 
     notification_id: str = Field(
-        pattern=r"^[A-Za-z0-9_.-]{1,56}$", description="Made from what it tells, such as an alert's id and firing."
+        pattern=r"^[A-Za-z0-9_.-]{1,50}$", description="Made from what it tells, such as an alert's id and firing."
     )
     owner: str = Field(min_length=1, max_length=100, description="The client whose channels it goes by.")
     channel: ChannelName | None = Field(None, description="Default: the owner's default channel.")
@@ -61,3 +61,21 @@ class Delivery(Contract):
     message_id: str | None = Field(None, description="Of the message that carries it.")
     at: datetime = Field(description="When it came into this state.")
     reason: str | None = Field(None, description="Code of what kept it from arriving.")
+
+
+class ChannelView(Contract):
+    """A way to reach an owner, as the owner sees it."""
+
+    name: str
+    kind: ChannelKind
+    state: ChannelState = Field(description="`stopped` by a STOP from the phone, until a START.")
+    default: bool = Field(description="Whether it is used where none is named.")
+    address: str = Field(description="Masked number, or host of the URL.")
+    provider: str | None = Field(None, description="Of WhatsApp: meta or waha; `sandbox` reaches nobody.")
+    fallback: str | None = Field(None, description="Channel that is used when this one fails for good.")
+    window_until: datetime | None = Field(
+        None, description="Free text is allowed until then, 24 h after the newest message from the phone."
+    )
+    created_at: datetime
+    secret: str | None = Field(None, description="Signs what the webhook gets; told once, when it is made.")
+    next_step: str | None = Field(None, description="What is to be done before it is used.")

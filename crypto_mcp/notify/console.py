@@ -5,14 +5,23 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from crypto_mcp.notify.sending import Sent
+
 if TYPE_CHECKING:
-    from crypto_mcp.models.notifications import Notification
+    from crypto_mcp.notify.sending import Message, Target
 
 
-def tell(notification: Notification) -> None:
-    """Writes a notification, a line each for its title and what follows."""
-    lines = [f"{notification.at:%Y-%m-%d %H:%M:%S} [{notification.priority}] {notification.title}"]
-    lines += [f"  {line}" for line in notification.text.splitlines()]
-    lines += [f"  {name}: {value}" for name, value in notification.fields.items()]
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+class Console:
+    """Writes messages, a line each for the title and what follows."""
+
+    name = "console"
+
+    async def send(self, _: Target, message: Message) -> Sent:
+        """See `Sender`."""
+        body = "".join(f"\n  {line}" for line in message.text.splitlines())
+        sys.stdout.write(f"{message.at:%Y-%m-%d %H:%M:%S} {message.title}{body}\n")
+        sys.stdout.flush()
+        return Sent(message.message_id, delivered=True)
+
+    async def close(self) -> None:
+        """See `Sender`."""

@@ -20,6 +20,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import PyMongoError
 
 from crypto_mcp.stores.candle_documents import CandleDocuments
+from crypto_mcp.stores.channel_documents import ChannelDocuments
 from crypto_mcp.stores.mongo_errors import unavailable
 from crypto_mcp.stores.portfolio_documents import PortfolioDocuments
 
@@ -70,6 +71,7 @@ class MongoStore:
         self._database = self._client[settings.database]
         self._indexed: set[str] = set()
         self.portfolios = PortfolioDocuments(self._database)
+        self.channels = ChannelDocuments(self._database)
 
     async def ensure_indexes(self, *collections: str) -> None:
         """Creates what is missing of the indexes of these collections, of all that are declared by default."""
