@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from crypto_mcp.cli import calls, dead, diagnosis, keys, knobs, language, pictures, portfolios, roles
+from crypto_mcp.cli import calls, candles, dead, diagnosis, keys, knobs, language, pictures, portfolios, roles
 from crypto_mcp.errors import CryptoMcpError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command("stdio", rich_help_panel=_TO_RUN)(roles.stdio)
 app.command("call", rich_help_panel=_TO_USE)(calls.call)
 app.command("chart", rich_help_panel=_TO_USE)(pictures.chart)
 app.command("conditions", rich_help_panel=_TO_USE)(language.conditions)
+app.add_typer(candles.app, name="candles", rich_help_panel=_TO_USE)
 app.add_typer(portfolios.app, name="portfolio", rich_help_panel=_TO_USE)
 app.command("jobs", rich_help_panel=_TO_USE)(calls.jobs)
 app.add_typer(dead.app, name="dead", rich_help_panel=_TO_CARE)

@@ -9,7 +9,7 @@ from crypto_mcp.market.coverage import Span
 from crypto_mcp.models.timeframes import Timeframe
 
 if TYPE_CHECKING:
-    from crypto_mcp.models.candles import Candles
+    from crypto_mcp.models.candles import Candles, Ints
 
 _MONDAY = 4 * 86_400_000
 """The first Monday since the epoch, in milliseconds: weeks begin there."""
@@ -26,6 +26,13 @@ def closed_bars(span: Span, timeframe: Timeframe, now: float) -> Span:
     step, origin = timeframe.milliseconds, _origin(timeframe)
     start, end = (-((origin - time) // step) * step + origin for time in span)
     return Span(start, max(start, min(end, newest_close(timeframe, now))))
+
+
+def opens(times: Ints, timeframe: Timeframe) -> Ints:
+    """When the bars begin that these times (milliseconds) lie in."""
+    step, origin = timeframe.milliseconds, _origin(timeframe)
+    began: Ints = (times - origin) // step * step + origin
+    return began
 
 
 def up_to_date(candles: Candles, timeframe: Timeframe, now: float) -> bool:

@@ -1,4 +1,4 @@
-"""`python -m tests.pressure`: six workers ask a sandbox with the exchange's true limits for all they can get.
+"""`make chaos ONLY=market`: six workers ask a sandbox with the exchange's true limits for all they can get.
 
 They share a real Redis. Counted are refusals and bans, and how much of each whole clock minute's allowance was used;
 the last line of standard output is one JSON object. It fails if a request was refused, or if less than 80 % of a whole
@@ -54,7 +54,7 @@ class Pressure:
                 await answering(http)
                 if self.options.skew:
                     await http.post("/sandbox/faults", json={"kind": "clock", "milliseconds": self.options.skew})
-                workers += [self.spawn("tests.pressure.worker") for _ in range(self.options.workers)]
+                workers += [self.spawn("tests.chaos.market.worker") for _ in range(self.options.workers)]
                 others = asyncio.create_task(self.other_tenant(http))
                 await self.until_the_end(workers)
                 others.cancel()
@@ -99,7 +99,7 @@ class Pressure:
                 place = self.chance.randrange(len(workers))
                 workers[place].kill()
                 self.killed += 1
-                workers[place] = self.spawn("tests.pressure.worker")
+                workers[place] = self.spawn("tests.chaos.market.worker")
 
     def ended(self, worker: subprocess.Popen[bytes]) -> dict[str, Any]:
         worker.send_signal(signal.SIGTERM)
@@ -139,7 +139,7 @@ async def answering(http: httpx2.AsyncClient) -> None:
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.pressure", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.market", description=__doc__)
     parser.add_argument("--workers", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=62, help="after the first minute turned, if 60 or more")
     parser.add_argument("--limit", type=int, default=6000, help="weight the sandbox allows a minute")
