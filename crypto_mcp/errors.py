@@ -9,13 +9,15 @@ CryptoMcpError
 │   └── IdempotencyConflict
 ├── Unavailable                 something outside is away: repeat it later
 │   ├── SourceUnavailable       an exchange or data provider
-│   └── StoreUnavailable        Redis, MongoDB or PostgreSQL
+│   ├── StoreUnavailable        Redis, MongoDB or PostgreSQL
+│   └── QueueFull
 ├── TimedOut                    a job ran longer than its kind allows
 ├── Cancelled
 ├── AccessRefused               who asks may not, or not now
 │   ├── Unauthorized
 │   ├── Forbidden
 │   └── TooManyRequests
+│       └── TooManyJobs
 └── InternalError               our fault: logged with a reference, never with a traceback outside
 
 Codes are stable: clients branch on `code`, people read `message` and do what `hint` says.
@@ -109,6 +111,12 @@ class StoreUnavailable(Unavailable):
     code = "store_unavailable"
 
 
+class QueueFull(Unavailable):
+    """As many jobs wait for a list as may; this one was not accepted."""
+
+    code = "queue_full"
+
+
 class TimedOut(CryptoMcpError):
     """A job ran longer than its kind allows."""
 
@@ -151,6 +159,12 @@ class TooManyRequests(AccessRefused):
     code = "too_many_requests"
     http_status = 429
     retryable = True
+
+
+class TooManyJobs(TooManyRequests):
+    """As many jobs of a client wait as may; this one was not accepted."""
+
+    code = "too_many_jobs"
 
 
 class InternalError(CryptoMcpError):

@@ -129,6 +129,15 @@ class QueueSettings(Group):
     )
     idempotency_ttl: PositiveInt = Field(86_400, description="Seconds an Idempotency-Key is remembered.")
     max_envelope: ByteSize = Field(ByteSize(1_048_576), description="Largest envelope accepted from a list.")
+    client_share: NonNegativeInt = Field(
+        64,
+        description="Jobs of one kind that a client has on the list or beyond, divided by the kind's cost; 0: any. "
+        "More wait in a list of its own, unless nobody else waits. The user of this machine has no share.",
+    )
+    client_waiting: PositiveInt = Field(10_000, description="So many of its jobs of one kind may wait there.")
+    longest: NonNegativeInt = Field(
+        50_000, description="When so many jobs wait for a list, a call is refused instead of accepted; 0: never."
+    )
     recent: PositiveInt = Field(10_000, description="Jobs kept in the list of recent jobs.")
     allow_eviction: bool = Field(False, description="Start on a Redis that may evict jobs. They may then be lost.")
 

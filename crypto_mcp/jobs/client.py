@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from crypto_mcp.errors import IdempotencyConflict, StoreUnavailable
+from crypto_mcp.errors import IdempotencyConflict, QueueFull, StoreUnavailable, TooManyJobs
 from crypto_mcp.jobs import envelope, keys
 from crypto_mcp.jobs.records import read_records, read_with_answer, unknown_job
 from crypto_mcp.jobs.scripting import Scripts, unavailable
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
     from redis.asyncio import Redis
 
+    from crypto_mcp.errors import CryptoMcpError
     from crypto_mcp.job_kind import JobKind
     from crypto_mcp.settings import QueueSettings
 
 _SUBMIT_TRIES = 3
 _SUBMIT_PAUSE = 0.2
 _LISTING_PAGE = 200
+_LATER = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,24 @@ class Submitted:
     job_id: str
     state: JobState
     joined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """How many jobs may come in from outside.
+
+    Attributes:
+        share: of one kind a client has at most so many on the list or beyond, more wait in a list of its own; 0: any.
+        most_held: so many of them may wait there.
+        longest: so many may wait for a list, all clients together; 0: any.
+    """
+
+    share: int = 0
+    most_held: int = 0
+    longest: int = 0
+
+
+_OPEN = Door()
 
 
 class JobClient:
@@ -57,12 +77,14 @@ class JobClient:
         watcher: str = "",
         idempotency_key: str | None = None,
         share: bool = True,
+        door: Door = _OPEN,
     ) -> Submitted:
         """Puts a job on its list, or joins an equal one that is not finished (unless `share` is False, or it changes
         something: then two equal requests are two jobs).
 
         With an `idempotency_key` a repeated call gets the first call's job for a day; `IdempotencyConflict` if it asks
-        for something else. `watcher` is a channel that hears of each change of the job's state.
+        for something else. `watcher` is a channel that hears of each change of the job's state. `QueueFull` or
+        `TooManyJobs` if it does not fit through the `door`; then nothing was accepted.
         """
         job_id = job_id or envelope.new_id()
         digest = envelope.params_digest(kind, params, client)
@@ -83,8 +105,13 @@ class JobClient:
                 self._settings.recent,
                 self._settings.idempotency_ttl,
                 "1" if share and kind.shareable(params) else "0",
+                door.share,
+                door.most_held,
+                door.longest,
             ),
         )
+        if outcome in (b"full", b"crowded"):
+            raise _no_room(outcome == b"full", kind)
         if outcome == b"conflict":
             raise IdempotencyConflict(
                 "this Idempotency-Key was used for another request",
@@ -172,6 +199,14 @@ class JobClient:
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
+    async def held(self, *lists: str) -> dict[str, int]:
+        """Jobs that wait for their clients' shares of each list, and not on it."""
+        try:
+            counts = await self._redis.hmget(keys.HELD_LENGTHS, list(lists))  # type: ignore[misc]
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        return {name: int(count or 0) for name, count in zip(lists, counts, strict=True)}
+
     async def ages(self, *lists: str) -> dict[str, float | None]:
         """Seconds the next job of each list has waited; None where there is none, or it was pushed from outside."""
         try:
@@ -190,6 +225,18 @@ class JobClient:
             name: None if at is None else round(max(0.0, now - float(at) / 1000), 3)
             for name, at in zip(lists, submitted, strict=True)
         }
+
+
+def _no_room(full: bool, kind: JobKind[Any, Any]) -> CryptoMcpError:
+    if full:
+        return QueueFull(
+            f"too many jobs wait for {kind.list}", hint="Come back later; more workers help.", retry_after=_LATER
+        )
+    return TooManyJobs(
+        f"too many jobs of this client wait for {kind.name}",
+        hint="Submit more as these end; GET /v1/jobs?state=queued lists them.",
+        retry_after=_LATER,
+    )
 
 
 def _fits(record: JobRecord, kind: str | None, state: JobState | None, client: str | None) -> bool:

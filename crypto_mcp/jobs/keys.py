@@ -5,6 +5,7 @@ from __future__ import annotations
 RECENT = "jobs:recent"
 EVENTS = "jobs:events"
 WORKERS = "workers"
+HELD_LENGTHS = "held:lengths"
 
 # Names a pusher may not choose for its reply list: they are ours.
 RESERVED_PREFIXES = (
@@ -22,6 +23,8 @@ RESERVED_PREFIXES = (
     "front:",
     "leader:",
     "health:",
+    "share:",
+    "held:",
 )
 
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.errors import CryptoMcpError, Forbidden, InvalidRequest, StoreUnavailable, UnknownJob
+from crypto_mcp.jobs.client import Door
 from crypto_mcp.jobs.envelope import new_id
 from crypto_mcp.jobs.records import unknown_job
 from crypto_mcp.models.answers import JobState
@@ -28,12 +29,13 @@ from crypto_mcp.validation import explain
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from crypto_mcp.access.identity import Identity
     from crypto_mcp.job_kind import Catalogue, JobKind
     from crypto_mcp.jobs.client import JobClient
     from crypto_mcp.jobs.waiting import Watch, Watcher
     from crypto_mcp.models.answers import JobRecord, Progress
     from crypto_mcp.server.callers import Callers
-    from crypto_mcp.settings import ServerSettings
+    from crypto_mcp.settings import ServerSettings, Settings
     from crypto_mcp.stores.cache import ResultCache
 
 log = structlog.get_logger(__name__)
@@ -97,7 +99,7 @@ class Answering:
         watcher: Watcher,
         cache: ResultCache,
         stored: StoredResults,
-        settings: ServerSettings,
+        settings: Settings,
         callers: Callers,
     ) -> None:
         self._catalogue = catalogue
@@ -108,7 +110,8 @@ class Answering:
         self._callers = callers
         self._noting: set[asyncio.Task[None]] = set()
         self._stored_outage = Outage("MongoDB", pause=5.0)
-        self._longest_wait = longest_wait(settings)
+        self._queue = settings.queue
+        self._longest_wait = longest_wait(settings.server)
         self._waiting: set[Watch] = set()
         self._closing = False
 
@@ -158,6 +161,7 @@ class Answering:
                 trace=trace,
                 watcher=self._watcher.channel,
                 idempotency_key=idempotency_key,
+                door=self._door(kind, identity),
             )
             log.info("job submitted", kind=kind.name, job_id=submitted.job_id, joined=submitted.joined)
             if submitted.joined:
@@ -169,6 +173,11 @@ class Answering:
         if seen is None:  # accepted, and Redis went away: the job is safe
             return Outcome(submitted.state, submitted.job_id)
         return await self._outcome(*seen)
+
+    def _door(self, kind: JobKind[Any, Any], identity: Identity) -> Door:
+        queue = self._queue
+        share = 0 if identity.local or not queue.client_share else max(1, queue.client_share // max(1, kind.cost))
+        return Door(share, queue.client_waiting, queue.longest)
 
     async def result(self, job_id: str, *, wait: float, on_progress: OnProgress | None = None) -> Outcome:
         """The answer of a job. `UnknownJob` if there is none, `ResultExpired` if nobody has its result any more."""

@@ -89,7 +89,7 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
         jobs = JobClient(queue, settings.queue)
         memory = MemoryCache(settings.server.memory_cache)
         results = ResultCache(cache, memory)
-        answering = Answering(catalogue, jobs, watcher, results, mongo, settings.server, callers)
+        answering = Answering(catalogue, jobs, watcher, results, mongo, settings, callers)
         yield Front(
             answering=answering,
             jobs=jobs,

@@ -78,10 +78,18 @@ async def infrastructure(front: Front, settings: Settings) -> dict[str, Any]:
 async def _queues(front: Front) -> dict[str, Any]:
     try:
         depths, ages, dead = await front.jobs.depths(*LISTS), await front.jobs.ages(*LISTS), await front.dead.counts()
-        known = await known_workers(front.connections["queue"])
+        known, held = await known_workers(front.connections["queue"]), await front.jobs.held(*LISTS)
     except StoreUnavailable as error:
         return {"queues": {"status": "away", "reason": error.message}, "workers": None}
-    queues = {name: {"depth": depths[name], "oldest_seconds": ages[name], "dead": dead.get(name, 0)} for name in LISTS}
+    queues = {
+        name: {
+            "depth": depths[name],
+            "held_back": held[name],
+            "oldest_seconds": ages[name],
+            "dead": dead.get(name, 0),
+        }
+        for name in LISTS
+    }
     return {"queues": queues, "workers": known}
 
 

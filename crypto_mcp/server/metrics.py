@@ -62,6 +62,9 @@ async def _now(front: Front) -> CollectorRegistry:
     registry = CollectorRegistry()
     Gauge("crypto_mcp_info", "Version.", ["version"], registry=registry).labels(crypto_mcp.__version__).set(1)
     depth = Gauge("crypto_mcp_queue_depth", "Jobs waiting on a list.", ["list"], registry=registry)
+    shares = Gauge(
+        "crypto_mcp_queue_held_back", "Jobs waiting for their clients' shares of a list.", ["list"], registry=registry
+    )
     age = Gauge("crypto_mcp_queue_oldest_seconds", "Age of the job that waits longest.", ["list"], registry=registry)
     dead = Gauge("crypto_mcp_dead", "Entries of a dead list.", ["list"], registry=registry)
     workers = Gauge("crypto_mcp_workers", "Workers by state.", ["state"], registry=registry)
@@ -69,13 +72,14 @@ async def _now(front: Front) -> CollectorRegistry:
     up = Gauge("crypto_mcp_queue_up", "Whether the queue's Redis answers.", registry=registry)
     try:
         depths, ages, counts = await front.jobs.depths(*LISTS), await front.jobs.ages(*LISTS), await front.dead.counts()
-        known = await known_workers(front.connections["queue"])
+        known, held_back = await known_workers(front.connections["queue"]), await front.jobs.held(*LISTS)
     except StoreUnavailable:
         up.set(0)
         return registry
     up.set(1)
     for name in LISTS:
         depth.labels(name).set(depths[name])
+        shares.labels(name).set(held_back[name])
         age.labels(name).set(ages[name] or 0.0)
         dead.labels(name).set(counts.get(name, 0))
     alive = [info for info in known.values() if info is not None]

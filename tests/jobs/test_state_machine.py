@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -23,10 +23,10 @@ from hypothesis.stateful import (
 from pydantic import BaseModel
 from redis.asyncio import Redis
 
-from crypto_mcp.errors import CryptoMcpError, IdempotencyConflict, SourceUnavailable
+from crypto_mcp.errors import CryptoMcpError, IdempotencyConflict, SourceUnavailable, TooManyJobs
 from crypto_mcp.job_kind import Catalogue, JobKind
 from crypto_mcp.jobs import envelope, keys
-from crypto_mcp.jobs.client import JobClient
+from crypto_mcp.jobs.client import Door, JobClient
 from crypto_mcp.jobs.dead import DeadLetters, NotReplayable
 from crypto_mcp.jobs.desk import Desk
 from crypto_mcp.jobs.leases import Lease, return_orphans
@@ -37,6 +37,8 @@ from crypto_mcp.settings import QueueSettings
 
 LIST: Final = "analysis:queue"
 WORKERS = ("one", "two")
+CLIENTS = ("ann", "bob")
+SHARE, MOST_HELD = 2, 3
 T = TypeVar("T")
 
 
@@ -52,7 +54,7 @@ REFUSED = SourceUnavailable("not now")
 
 @dataclass
 class Model:
-    """What the queue should hold. A job is in one place: `list`, `arriving:W`, `desk:W`, `dead`, or nowhere."""
+    """What the queue should hold. A job is in one place: `held:C`, `list`, `arriving:W`, `desk:W`, `dead`, none."""
 
     state: dict[str, JobState] = field(default_factory=dict)
     place: dict[str, str] = field(default_factory=dict)
@@ -65,6 +67,8 @@ class Model:
     idempotent: dict[str, tuple[int, str]] = field(default_factory=dict)
     pushed_as: dict[str, str] = field(default_factory=dict)  # by a letter's id, the id its pusher gave
     arriving: dict[str, list[str]] = field(default_factory=lambda: {w: [] for w in WORKERS})
+    held: dict[str, list[str]] = field(default_factory=lambda: {c: [] for c in CLIENTS})  # beyond a share, newest first
+    counted: dict[str, str] = field(default_factory=dict)  # by job, the client into whose share it falls
 
     def on_desk(self, worker: str, *states: JobState) -> list[str]:
         return sorted(j for j, p in self.place.items() if p == f"desk:{worker}" and self.state[j] in states)
@@ -78,6 +82,21 @@ class Model:
         self.same = {n: other for n, other in self.same.items() if other != job}
         if state is JobState.DEAD:
             self.place[job] = "dead"
+        if (client := self.counted.pop(job, "")) in self.held:
+            self.let_through(client)
+
+    def full(self, client: str) -> bool:
+        return list(self.counted.values()).count(client) >= SHARE
+
+    def let_through(self, client: str) -> None:
+        while self.held[client] and not (self.full(client) and self.waiting):
+            self.step_forward(self.held[client][-1], client)
+
+    def step_forward(self, job: str, client: str) -> None:
+        self.held[self.place[job].removeprefix("held:")].remove(job)
+        self.place[job] = "list"
+        self.waiting.insert(0, job)
+        self.counted[job] = client
 
     def begin(self, job: str) -> None:
         """The next attempt; that of a job that rested is the one it was in."""
@@ -166,7 +185,38 @@ class QueueMachine(RuleBasedStateMachine):
         if expected == job:
             self.model.same[n] = job
             self._queued(job)
+        elif self.model.place.get(expected, "").startswith("held:"):
+            self.model.step_forward(expected, "")
         assert told.state is self.model.state[expected]
+
+    @rule(client=st.sampled_from(CLIENTS), n=st.sampled_from([None, None, 0, 1]), repeated=st.booleans())
+    def submit_within_a_share(self, client: str, n: int | None, repeated: bool) -> None:
+        """What is beyond it waits in a list of the client's own; whoever joins that does not wait behind the client."""
+        job, model = f"job-{next(self.numbers)}", self.model
+        params = Nothing(n=len(model.state) if n is None else -1 - n)
+        equal = model.same.get(n, "") if n is not None else ""
+        if equal in model.cancelling:
+            equal = ""
+        options: dict[str, Any] = {"client": client, "share": n is not None, "door": Door(SHARE, MOST_HELD)}
+        if not equal and len(model.held[client]) >= MOST_HELD:
+            with pytest.raises(TooManyJobs):
+                self.do(self.client.submit(KIND, params, job_id=job, **options))
+            return
+        for _ in range(1 + repeated):
+            told = self.do(self.client.submit(KIND, params, job_id=job, **options))
+            assert told.job_id == (equal or job)
+        if equal:
+            elsewhere = [other for other in CLIENTS if other != client and equal in model.held[other]]
+            if elsewhere and not model.full(client):
+                model.step_forward(equal, client)
+            return
+        if n is not None:
+            model.same[n] = job
+        self._queued(job)
+        model.waiting.remove(job)
+        model.held[client].insert(0, job)
+        model.place[job] = f"held:{client}"
+        model.let_through(client)
 
     @rule()
     def push_garbage(self) -> None:
@@ -365,6 +415,9 @@ class QueueMachine(RuleBasedStateMachine):
             if job in self.model.waiting:
                 self.model.waiting.remove(job)
             self.model.end(job, JobState.CANCELLED)
+        elif place.startswith("held:"):
+            self.model.held[place.removeprefix("held:")].remove(job)
+            self.model.end(job, JobState.CANCELLED)
         elif not state.finished:
             self.model.cancelling.add(job)
 
@@ -432,20 +485,27 @@ class QueueMachine(RuleBasedStateMachine):
         if hasattr(self, "redis"):
             self.do(self._compare())
 
-    async def _compare(self) -> None:
-        """Everything is read in one round trip."""
-        lists = {"list": LIST} | {f"arriving:{worker}": keys.arriving(worker, LIST) for worker in WORKERS}
+    async def _read(self, lists: Iterable[str]) -> Iterator[Any]:
+        """Everything there is, in one round trip."""
         digests = [envelope.params_digest(KIND, Nothing(n=-1 - n)) for n in (0, 1)]
         pipe = self.redis.pipeline(transaction=False)
-        for key in (*lists.values(), keys.dead(LIST)):
+        for key in (*lists, keys.dead(LIST)):
             pipe.lrange(key, 0, -1)
         for worker in WORKERS:
             pipe.zrange(keys.desk(worker), 0, -1)
+        for client in CLIENTS:
+            pipe.lrange(f"held:work:{client}", 0, -1)
+            pipe.smembers(f"share:work:{client}")
+        pipe.hget(keys.HELD_LENGTHS, LIST)
         pipe.mget([f"same:{digest}" for digest in digests])
         for job in self.model.state:
             pipe.hmget(keys.job(job), ["state", "attempts"])
             pipe.ttl(keys.job(job))
-        replies = iter(await pipe.execute())
+        return iter(await pipe.execute())
+
+    async def _compare(self) -> None:
+        lists = {"list": LIST} | {f"arriving:{worker}": keys.arriving(worker, LIST) for worker in WORKERS}
+        replies = await self._read(lists.values())
         found: dict[str, list[str]] = {}
         for place, name in [*((place, "id") for place in lists), ("dead", "job_id")]:
             for raw in next(replies):
@@ -453,10 +513,19 @@ class QueueMachine(RuleBasedStateMachine):
         for worker in WORKERS:
             for job_id in next(replies):
                 found.setdefault(job_id.decode(), []).append(f"desk:{worker}")
+        for client in CLIENTS:
+            for job in self._compare_share(client, *([i.decode() for i in next(replies)] for _ in range(2))):
+                found.setdefault(job, []).append(f"held:{client}")
+        assert int(next(replies) or 0) == sum(map(len, self.model.held.values()))
         assert found == {job: [place] for job, place in self.model.place.items()}
         assert [(job or b"").decode() for job in next(replies)] == [self.model.same.get(n, "") for n in (0, 1)]
         for job in self.model.state:
             self._compare_record(job, next(replies), next(replies))
+
+    def _compare_share(self, client: str, held: list[str], counted: list[str]) -> list[str]:
+        assert held == self.model.held[client]
+        assert sorted(counted) == sorted(job for job, whose in self.model.counted.items() if whose == client)
+        return held
 
     def _compare_record(self, job: str, record: list[bytes | None], ttl: int) -> None:
         state = self.model.state[job]

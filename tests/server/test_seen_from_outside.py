@@ -70,7 +70,9 @@ async def test_the_infrastructure_is_told_in_detail(http: httpx2.AsyncClient, te
     assert report["pools"]["queue"]["open"] >= 1
     assert report["performance"]["requests"] >= 1
     assert report["performance"]["p95_ms"] > 0
-    assert report["queues"]["analysis:queue"] == {"depth": 0, "oldest_seconds": None, "dead": 0}
+    assert report["queues"]["analysis:queue"] == {
+        "depth": 0, "held_back": 0, "oldest_seconds": None, "dead": 0,
+    }  # fmt: skip
     assert len(report["workers"]) >= 1
     assert report["health"]["checks"]["queue"]["status"] == "ok"
 

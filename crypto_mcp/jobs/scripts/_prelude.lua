@@ -58,13 +58,41 @@ local function admit(id, client)
   redis.call('HSET', key, 'readers', was[2] and was[2] .. ' ' .. client or client)
 end
 
+-- A client's share: of one kind it has at most so many jobs on the list or beyond (set share:{kind}:{client}); the ids of
+-- the others wait, newest left, in held:{kind}:{client} and follow as the ones before them end. `whose` is {kind}:{client}.
+local function step_forward(id, whose)
+  local key = job_key(id)
+  local was = redis.call('HMGET', key, 'list', 'envelope')
+  redis.call('HDEL', key, 'held')
+  redis.call('HSET', key, 'counted', whose)
+  redis.call('SADD', 'share:' .. whose, id)
+  redis.call('HINCRBY', 'held:lengths', was[1], -1)
+  redis.call('LPUSH', was[1], was[2])
+end
+
+-- Lets through what fits into the share, and one more where the list is empty: nobody else would be kept waiting.
+local function let_through(whose)
+  while true do
+    local id = redis.call('LINDEX', 'held:' .. whose, -1)
+    if not id then return end
+    local was = redis.call('HMGET', job_key(id), 'list', 'share')
+    if redis.call('SCARD', 'share:' .. whose) >= tonumber(was[2]) and redis.call('LLEN', was[1]) > 0 then return end
+    redis.call('RPOP', 'held:' .. whose)
+    step_forward(id, whose)
+  end
+end
+
 -- The end of a job's life: its record expires, equal requests no longer join it, watchers are told.
 -- The caller has already taken it from list, desk or arriving.
 local function close(id, state, record_ttl)
   local key = job_key(id)
-  local was = redis.call('HMGET', key, 'digest', 'reply_to', 'worker')
+  local was = redis.call('HMGET', key, 'digest', 'reply_to', 'worker', 'counted')
   redis.call('HSET', key, 'state', state, 'finished_at', now_ms())
-  redis.call('HDEL', key, 'envelope', 'not_before', 'cancel', 'resting')
+  redis.call('HDEL', key, 'envelope', 'not_before', 'cancel', 'resting', 'share', 'counted', 'held')
+  if was[4] then
+    redis.call('SREM', 'share:' .. was[4], id)
+    let_through(was[4])
+  end
   if state == 'done' then redis.call('HDEL', key, 'progress', 'words') end
   redis.call('EXPIRE', key, record_ttl)
   if was[1] and redis.call('GET', 'same:' .. was[1]) == id then redis.call('DEL', 'same:' .. was[1]) end
