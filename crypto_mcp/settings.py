@@ -288,6 +288,78 @@ class LogSettings(Group):
     format: Literal["auto", "json", "console"] = Field(
         "auto", description="`auto`: JSON unless standard error is a terminal."
     )
+    folder: Path | None = Field(
+        None, description="Logs also go to files here: one a day and role, compressed, kept for 30 days."
+    )
+    days: PositiveInt = Field(30, description="Days log files are kept.")
+
+
+class ScalingSettings(Group):
+    """How many workers run. docs/scaling.md explains the policy."""
+
+    mode: Literal["off", "advice", "on"] = Field(
+        "advice", description="`advice` says and counts what it would do, `on` does it through Docker."
+    )
+    docker_url: str = Field(
+        "http://docker-gate:2375",
+        description="Docker's API, through a gate that lets only scaling through; or unix:///...",
+    )
+    stack: str = Field(
+        "crypto", description="Name of the stack: services are called STACK_worker-analysis and the like."
+    )
+    every: PositiveFloat = Field(5.0, description="Seconds between two decisions.")
+    target_wait: PositiveFloat = Field(5.0, description="Seconds a job may wait for a worker, as a rule.")
+    concurrency: PositiveFloat = Field(
+        2.0, description="Jobs a replica really works on side by side: its processors, not the jobs it holds."
+    )
+    cool_down: NonNegativeFloat = Field(60.0, description="Seconds after a change before replicas are taken away.")
+    analysis: tuple[NonNegativeInt, PositiveInt] = Field(
+        (1, 8), description="Fewest and most replicas of the analysis worker."
+    )
+    backtest: tuple[NonNegativeInt, PositiveInt] = Field(
+        (0, 8), description="The same of the backtest worker; 0 lets it sleep until a job comes."
+    )
+    alerts: tuple[NonNegativeInt, PositiveInt] = Field(
+        (1, 4), description="The same of the worker of alerts and notifications."
+    )
+    front: tuple[PositiveInt, PositiveInt] = Field((2, 8), description="The same of front ends.")
+
+
+class BackupSettings(Group):
+    """Backups: where they go, when, and the accounts that read the databases for them. docs/operations.md explains."""
+
+    repository: str = Field(
+        "", description="restic's repository: a folder, `s3:HOST/BUCKET`, `sftp:...`; empty: no backups."
+    )
+    key: SecretStr | None = Field(None, description="Encrypts the repository. Lost, nothing can be restored.")
+    hour: int = Field(3, ge=0, le=23, description="Hour (UTC) of the daily backup.")
+    tail_every: PositiveFloat = Field(
+        30.0, description="Seconds between two backups of what changed since: the most that a disaster loses."
+    )
+    work: Path = Field(Path(".local/backup"), description="Where a backup is put together, and changes are collected.")
+    mongo_url: SecretStr | None = Field(None, description="Login with the role `backup`; the product's own if unset.")
+    postgres_url: SecretStr | None = Field(
+        None, description="Login that may replicate; no copy of the cluster if unset."
+    )
+    redis_url: SecretStr | None = Field(
+        None, description="Login that may replicate the queues; the product's own if unset."
+    )
+    include: list[Path] = Field([], description="Files and folders kept too: configuration, certificates, logs.")
+    keep: tuple[PositiveInt, PositiveInt, PositiveInt] = Field(
+        (14, 12, 12), description="Daily, weekly and monthly backups that are kept."
+    )
+
+
+class MonitorSettings(Group):
+    """When operators are told. A state has to last before it is told, and to be gone before it is told again."""
+
+    operators: list[str] = Field([], description="Phone numbers (E.164) that get system alerts over WhatsApp.")
+    cpu_percent: PositiveFloat = Field(80.0, description="Of all processors.")
+    memory_percent: PositiveFloat = Field(85.0, description="Of the memory, or of the container's share.")
+    error_percent: PositiveFloat = Field(5.0, description="Of calls that failed by our fault.")
+    response_ms: PositiveFloat = Field(1000.0, description="95th percentile of calls.")
+    lasting: NonNegativeFloat = Field(60.0, description="Seconds a state has to last before it is told.")
+    dead_man_hour: int = Field(8, ge=-1, le=23, description="Hour (UTC) of the daily sign of life; -1: none.")
 
 
 class Settings(BaseSettings):
@@ -312,6 +384,9 @@ class Settings(BaseSettings):
     sandbox: SandboxSettings = SandboxSettings()
     local: LocalSettings = LocalSettings()
     log: LogSettings = LogSettings()
+    scaling: ScalingSettings = ScalingSettings()
+    backup: BackupSettings = BackupSettings()
+    monitor: MonitorSettings = MonitorSettings()
 
 
 @cache

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import socket
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
+from redis.exceptions import RedisError
 
 from crypto_mcp.errors import StoreUnavailable
+from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect
 from crypto_mcp.jobs.leases import return_orphans
-from crypto_mcp.jobs.scripting import Scripts
+from crypto_mcp.jobs.scripting import Scripts, unavailable
 from scheduler.equity import EquitySampling
 from scheduler.feed.role import FeedRole
 from scheduler.leader import Leadership
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from crypto_mcp.settings import Settings
+
+_ALIVE_FOR = 15
+"""Seconds a scheduler counts as alive after its last turn."""
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +51,9 @@ async def _serve(settings: Settings) -> None:
     was_leading = False
     while not stop.is_set():
         try:
-            if await leadership.claim():
+            leads = await leadership.claim()
+            await _show_alive(redis)
+            if leads:
                 await _duties(redis, scripts, settings)
                 await equity.turn(datetime.now(UTC))
         except StoreUnavailable as error:
@@ -60,6 +68,14 @@ async def _serve(settings: Settings) -> None:
     with contextlib.suppress(StoreUnavailable):
         await leadership.resign()
     await redis.aclose()
+
+
+async def _show_alive(redis: Redis) -> None:
+    """For the health check of the container. Raises `StoreUnavailable`."""
+    try:
+        await redis.set(keys.scheduler(keys.host_part(socket.gethostname())), b"1", ex=_ALIVE_FOR)
+    except (RedisError, OSError) as error:
+        raise unavailable(error) from error
 
 
 async def _duties(redis: Redis, scripts: Scripts, settings: Settings) -> None:

@@ -51,8 +51,7 @@ _RESUBSCRIBE_PAUSE = 1.0
 
 def worker_name() -> str:
     """Unique for every start of a worker: host, process, and random bits."""
-    host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:40]
-    return f"{host}-{os.getpid()}-{secrets.token_hex(3)}"
+    return f"{keys.host_part(socket.gethostname())}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
 class DeskWorker(Worker):

@@ -6,7 +6,19 @@ import sys
 
 import typer
 
-from crypto_mcp.cli import calls, candles, dead, diagnosis, keys, knobs, language, pictures, portfolios, roles
+from crypto_mcp.cli import (
+    calls,
+    candles,
+    dead,
+    deployment,
+    diagnosis,
+    keys,
+    knobs,
+    language,
+    pictures,
+    portfolios,
+    roles,
+)
 from crypto_mcp.errors import CryptoMcpError
 
 app = typer.Typer(
@@ -35,6 +47,8 @@ app.add_typer(dead.app, name="dead", rich_help_panel=_TO_CARE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_TO_CARE)
 app.add_typer(keys.audit_app, name="audit", rich_help_panel=_TO_CARE)
 app.command("doctor", rich_help_panel=_TO_CARE)(diagnosis.doctor)
+app.add_typer(deployment.app, name="deploy", rich_help_panel=_TO_CARE)
+app.add_typer(deployment.certs_app, name="certs", rich_help_panel=_TO_CARE)
 app.command("settings", rich_help_panel=_TO_CARE)(knobs.settings)
 
 

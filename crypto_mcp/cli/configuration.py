@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,17 +20,22 @@ class BadSettings(InvalidRequest):
 
 
 def load(*, of_running_stack: bool = True) -> Settings:
-    """Environment, then `.env`, then (unless told otherwise) the addresses of the stack that runs on this machine."""
+    """Environment, then `.env`, then (unless told otherwise) the addresses of the stack that runs on this machine.
+
+    `CRYPTO_MCP_SETTINGS` names more files, separated by colons, such as secrets that a container has mounted; they come
+    before `.env`.
+    """
     from pydantic import ValidationError
 
     from crypto_mcp.settings import Settings
     from crypto_mcp.validation import explain
 
     try:
-        own = Settings(_env_file=".env")
+        files = [".env", *filter(None, os.environ.get("CRYPTO_MCP_SETTINGS", "").split(":"))]
+        own = Settings(_env_file=files)
         if not of_running_stack:
             return own
-        return Settings(_env_file=(_data_here(own.local.data) / "run.env", ".env"))
+        return Settings(_env_file=(_data_here(own.local.data) / "run.env", *files))
     except ValidationError as error:
         raise BadSettings(
             f"settings: {explain(error)}", hint="`crypto-mcp settings` lists every setting and what it may be."

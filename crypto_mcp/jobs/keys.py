@@ -22,6 +22,8 @@ RESERVED_PREFIXES = (
     "answer:",
     "front:",
     "leader:",
+    "scheduler:",
+    "scaling:",
     "health:",
     "share:",
     "held:",
@@ -71,6 +73,16 @@ def idempotency(client: str, key: str) -> str:
 def front(name: str) -> str:
     """Channel on which a front end hears of the jobs it waits for."""
     return f"front:{name}"
+
+
+def scheduler(host: str) -> str:
+    """String with a TTL: there while a scheduler runs on that host."""
+    return f"scheduler:{host}"
+
+
+def host_part(hostname: str) -> str:
+    """A host's name as it stands in names of workers: letters, digits and dashes, 40 at most."""
+    return "".join(c if c.isalnum() else "-" for c in hostname)[:40]
 
 
 def leader(name: str) -> str:

@@ -26,6 +26,12 @@ class MigrationChanged(CryptoMcpError):
     code = "migration_changed"
 
 
+class NotMigrated(CryptoMcpError):
+    """The tables of this version are not there yet."""
+
+    code = "not_migrated"
+
+
 class PostgresStore:
     """A pool, opened when first used. Every method raises `StoreUnavailable` when PostgreSQL does not answer."""
 
@@ -52,26 +58,41 @@ class PostgresStore:
 
     async def migrate(self) -> list[str]:
         """Applies missing migrations in order; their names. `MigrationChanged` if an applied one was edited."""
-        applied = []
+        applied: list[str] = []
         async with self.connection() as connection, connection.transaction():
+            if not await self._missing(connection):
+                return applied  # also for those who may not make tables
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             await connection.execute(
                 "CREATE TABLE IF NOT EXISTS schema_migrations "
                 "(name text PRIMARY KEY, sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
             )
-            known = dict(await connection.fetch("SELECT name, sha256 FROM schema_migrations"))
-            for name, text in migrations():
-                digest = hashlib.sha256(text.encode()).hexdigest()
-                if name not in known:
-                    await connection.execute(text)
-                    await connection.execute("INSERT INTO schema_migrations VALUES ($1, $2)", name, digest)
-                    applied.append(name)
-                elif known[name] != digest:
-                    raise MigrationChanged(
-                        f"migration {name} was changed after it had been applied",
-                        hint="Restore its text and put the change into a new migration.",
-                    )
+            for name, text in await self._missing(connection):
+                await connection.execute(text)
+                await connection.execute("INSERT INTO schema_migrations VALUES ($1, $2)", name, _digest(text))
+                applied.append(name)
         return applied
+
+    async def require_migrated(self) -> None:
+        """Raises `NotMigrated` while migrations are missing."""
+        async with self.connection() as connection:
+            missing = [name for name, _ in await self._missing(connection)]
+        if missing:
+            raise NotMigrated(f"migrations are missing: {', '.join(missing)}", hint="Run `crypto-mcp deploy init`.")
+
+    @staticmethod
+    async def _missing(connection: asyncpg.Connection) -> list[tuple[str, str]]:
+        """Migrations that were not applied yet. `MigrationChanged` if one that was has another text."""
+        if await connection.fetchval("SELECT to_regclass('schema_migrations')") is None:
+            return migrations()
+        known = dict(await connection.fetch("SELECT name, sha256 FROM schema_migrations"))
+        for name, text in migrations():
+            if known.get(name, _digest(text)) != _digest(text):
+                raise MigrationChanged(
+                    f"migration {name} was changed after it had been applied",
+                    hint="Restore its text and put the change into a new migration.",
+                )
+        return [(name, text) for name, text in migrations() if name not in known]
 
     async def close(self) -> None:
         """Closes the pool."""
@@ -90,6 +111,10 @@ class PostgresStore:
                     command_timeout=self._settings.timeout,
                 )
             return self._pool
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def migrations() -> list[tuple[str, str]]:

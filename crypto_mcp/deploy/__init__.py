@@ -1,0 +1,1 @@
+"""What a deployment needs beside the program: certificates, secrets, accounts of the databases, a check before it."""
