@@ -39,7 +39,7 @@ async def mongo(tmp_path: Path) -> AsyncIterator[tuple[MongoServer, Passwords]]:
 
 
 async def test_mongodb_accounts_do_their_work_and_nothing_else(mongo: tuple[MongoServer, Passwords]) -> None:
-    """Set up twice over an old password; the product writes its database only, readers write nothing, validators hold."""
+    """Set up twice; the product writes its database only, readers write nothing, validators hold."""
     server, passwords = mongo
     hosts = [f"127.0.0.1:{server.port}"]
     first = await mongo_setup.set_up(hosts, passwords, DATABASE, tls={}, within=30)
@@ -110,7 +110,7 @@ async def test_postgresql_roles_do_their_work_and_nothing_else(
 
 
 async def test_redis_accounts_cannot_flush_configure_or_read_what_is_not_theirs(redis_server: RedisServer) -> None:
-    """Front ends, workers and schedulers use what the product uses; the backup's account replicates and reads no key."""
+    """Workers use what the product uses, and no more; the account of backups replicates and reads no key."""
     passwords = Passwords()
     async with Redis.from_url(redis_server.url(0)) as admin:
         for line in redis_acl(passwords).splitlines():
