@@ -122,7 +122,10 @@ class QueueSettings(Group):
     shutdown_grace: NonNegativeFloat = Field(
         25.0, description="After SIGTERM running jobs may finish for so long, seconds."
     )
-    max_jobs: PositiveInt = Field(16, description="Jobs a worker runs at once.")
+    max_jobs: PositiveInt = Field(16, description="Jobs of a list that a worker runs at once.")
+    jobs_a_core: PositiveInt = Field(
+        2, description="The same for `backtest:queue`, whose jobs compute: so many for each core."
+    )
     record_ttl: PositiveInt = Field(86_400, description="Seconds a finished job's record is kept.")
     answer_ttl: PositiveInt = Field(
         3_600, description="Seconds a finished job's result is kept in Redis (MongoDB has it longer)."

@@ -17,6 +17,7 @@ from crypto_mcp.backtest.binding import BadStrategy, bound, rules_of
 from crypto_mcp.backtest.lookahead import lookahead_check
 from crypto_mcp.backtest.luck.assessment import assess_luck
 from crypto_mcp.backtest.luck.found import search_report
+from crypto_mcp.backtest.luck.search import run_search
 from crypto_mcp.backtest.luck.trials import Span, market_returns
 from crypto_mcp.backtest.luck.verdict import JudgedRun, judge
 from crypto_mcp.backtest.luck.walk_forward import walk_forward_report
@@ -33,6 +34,7 @@ from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.conditions import lookback, parse
 from crypto_mcp.errors import NotEnoughData
 from crypto_mcp.models.backtest import BacktestParams, BacktestPart, BacktestPartResult, BacktestResult
+from crypto_mcp.models.luck import Parameter, SearchSpec
 from crypto_mcp.models.strategy import Strategy
 from crypto_mcp.models.timeframes import Timeframe
 from workers.analysis import provenance, sample_candles
@@ -40,7 +42,7 @@ from workers.children import run_in_child
 from workers.parts import PartFailed, gathered, while_wanted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from crypto_mcp.backtest.luck.trials import TrialTable
     from crypto_mcp.backtest.luck.walk_forward import WindowRun
@@ -49,7 +51,7 @@ if TYPE_CHECKING:
     from crypto_mcp.backtest.run import Run
     from crypto_mcp.market.candles import MarketCandles
     from crypto_mcp.models.candles import Candles
-    from crypto_mcp.models.luck import SearchReport, SearchSpec, Verdict, WalkForwardReport
+    from crypto_mcp.models.luck import SearchReport, Verdict, WalkForwardReport
     from workers.job import Job
 
 _YEAR, _MS = timedelta(days=365), timedelta(milliseconds=1)
@@ -297,11 +299,27 @@ def _now() -> datetime:
 
 
 def warm_up() -> None:
-    """Has every kernel compiled, or read from the disk where it was kept, before the first job comes."""
+    """Has the kernels compiled, or read from the disk where they were kept, before the first job comes."""
+    for _ in warming():
+        pass
+
+
+def warming() -> Iterator[str]:
+    """Warms the engines step by step: what every run needs, its statistics, what judges it, strategies by structure."""
     candles = {"A": sample_candles()}
-    for strategy in STRATEGIES.values():
-        params = BacktestParams(symbols=["A"], timeframe=Timeframe.H1, strategy=strategy)
-        prepared = prepare(candles, strategy, params)
-        run = simulate(prepared)
-        statistics_of(run, prepared)
-        assess_luck(run, prepared)
+    strategy = STRATEGIES["ema_cross"]
+    params = BacktestParams(symbols=["A"], timeframe=Timeframe.H1, strategy=strategy)
+    search = SearchSpec(parameters=[Parameter(name="fast", low=5, high=6, step=1)])
+    runner = StrategyRunner(candles, strategy, params)
+    table = run_search(runner, search, span_of(runner))
+    yield "runs"
+    prepared = prepare(candles, strategy, params)
+    run = simulate(prepared)
+    statistics_of(run, prepared)
+    _judged(run, prepared)
+    yield "statistics"
+    assess_luck(run, prepared, table=table)
+    yield "luck"
+    for other in STRATEGIES.values():
+        simulate(prepare(candles, other, params))
+        yield other.name

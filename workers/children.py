@@ -18,6 +18,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from workers import nursery
 from workers.nursery import LENGTH, ChildFailed
 
 if TYPE_CHECKING:
@@ -78,10 +79,29 @@ def _cores() -> asyncio.Semaphore:
 
 
 class Nursery:
-    """The process that children are forked from, started when it is first needed and again if it has died."""
+    """The process that children are forked from, started again when it is found dead."""
 
-    def __init__(self) -> None:
-        self._control, self._process = self._started()
+    def __init__(self, control: socket.socket, pid: int) -> None:
+        self._control, self._pid = control, pid
+
+    @classmethod
+    def started(cls) -> Nursery:
+        """As a program of its own, which takes its imports' seconds."""
+        return cls(*_program())
+
+    @classmethod
+    def forked(cls) -> Nursery:
+        """From this process, which must have no threads yet: what it has imported need not be imported again."""
+        ours, theirs = socket.socketpair()
+        pid = os.fork()
+        if pid:
+            theirs.close()
+            return cls(ours, pid)
+        ours.close()
+        try:
+            nursery.serve(theirs)
+        finally:
+            os._exit(0)
 
     def child(self) -> socket.socket:
         """Our end of a new child's link."""
@@ -90,21 +110,35 @@ class Nursery:
             try:
                 socket.send_fds(self._control, [b"c"], [theirs.fileno()])
             except OSError:
-                self._control.close()
-                self._process.wait()
-                self._control, self._process = self._started()
+                self._start_again()
                 socket.send_fds(self._control, [b"c"], [theirs.fileno()])
         ours.setblocking(False)
         return ours
 
-    @staticmethod
-    def _started() -> tuple[socket.socket, subprocess.Popen[bytes]]:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            command = [sys.executable, "-m", "workers.nursery", str(theirs.fileno())]
-            return ours, subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
+    def _start_again(self) -> None:
+        self._control.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._pid, 0)
+        self._control, self._pid = _program()
 
 
-@cache
+def _program() -> tuple[socket.socket, int]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, "-m", "workers.nursery", str(theirs.fileno())]
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
+        return ours, process.pid
+
+
+_nurseries: list[Nursery] = []
+
+
+def fork_nursery() -> None:
+    """At the start of a worker process, before it has threads."""
+    _nurseries[:] = [Nursery.forked()]
+
+
 def _nursery() -> Nursery:
-    return Nursery()
+    if not _nurseries:
+        _nurseries.append(Nursery.started())
+    return _nurseries[0]

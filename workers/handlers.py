@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,17 @@ def load(kind: JobKind[Any, Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
         return await handler(ctx["job"], params)
 
     return run
+
+
+def prepare_process(kinds: Iterable[JobKind[Any, Any]]) -> None:
+    """Imports the handlers of these kinds, and forks the nursery of children from here where one of them uses it.
+
+    For a process that has no threads yet; a worker that was not started so starts its nursery when it needs it.
+    """
+    for kind in kinds:
+        load(kind)
+    if "workers.children" in sys.modules:
+        sys.modules["workers.children"].fork_nursery()
 
 
 def warm_up(kinds: Iterable[JobKind[Any, Any]]) -> None:

@@ -10,6 +10,7 @@ import uvloop
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.job_kind import LISTS
+from workers.handlers import prepare_process
 from workers.services import Services
 from workers.worker import DeskWorker
 
@@ -31,5 +32,6 @@ def run(settings: Settings, lists: Sequence[str], catalogue: Catalogue = CATALOG
     for name in lists:
         if name not in LISTS:
             raise UnknownList(f"there is no list {name!r}", hint=f"The lists are {', '.join(LISTS)}.")
+    prepare_process(catalogue.on(*lists))
     asyncio.set_event_loop(uvloop.new_event_loop())
     DeskWorker(settings, lists, catalogue, Services(settings)).run()

@@ -12,20 +12,25 @@ import ctypes
 import os
 import pickle
 import resource
+import select
 import signal
 import socket
 import struct
 import sys
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from crypto_mcp.errors import CryptoMcpError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LENGTH = struct.Struct(">Q")
 MEMORY = 3 << 30
 """Bytes a child may use; beyond them its work fails, and the machine does not."""
 
 _PR_SET_PDEATHSIG = 1
+_QUIET = 1.0
 
 
 class ChildFailed(CryptoMcpError):
@@ -36,11 +41,16 @@ class ChildFailed(CryptoMcpError):
 
 
 def serve(control: socket.socket) -> None:
-    """Forks until the worker is gone."""
+    """Warms the engines, then forks until the worker is gone; what is seldom needed is warmed while nobody asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for children: the kernel forgets them by itself
+    warming = _warming()
+    next(warming)
     while True:
+        quiet = not select.select([control], [], [], _QUIET)[0]
+        if quiet and next(warming, None) is not None:
+            continue
         request, links, _, _ = socket.recv_fds(control, 1, 1)
         if not request:
             return
@@ -50,6 +60,12 @@ def serve(control: socket.socket) -> None:
                 _work(link)
             os._exit(0)
         os.close(links[0])
+
+
+def _warming() -> Iterator[str]:
+    """Loads the engines step by step, what every search needs first."""
+    backtest = import_module("workers.backtest")
+    yield from backtest.warming()
 
 
 def _work(link: socket.socket) -> None:
@@ -92,10 +108,7 @@ def _limit() -> None:
 
 
 def main() -> None:
-    """Loads and warms the engines, then serves."""
-    from workers import backtest
-
-    backtest.warm_up()
+    """Serves on the socket that the command line names."""
     with socket.socket(fileno=int(sys.argv[1])) as control:
         serve(control)
 

@@ -91,7 +91,7 @@ class DeskWorker(Worker):
         )
         self._desk = desk
         self._intakes = [
-            Intake(name, self._blocking, self._redis, desk, Room(self._settings.max_jobs), self._runner.begin)
+            Intake(name, self._blocking, self._redis, desk, Room(self._places(name)), self._runner.begin)
             for name in self.lists
         ]
 
@@ -132,6 +132,12 @@ class DeskWorker(Worker):
             await self._redis.delete(self.health_check_key)
         await self._redis.aclose()
         await self._services.close()
+
+    def _places(self, list_name: str) -> int:
+        """Jobs of a list at once. What computes waits on the list, where another worker can take it."""
+        if list_name == "backtest:queue":
+            return min(self._settings.max_jobs, self._settings.jobs_a_core * (os.cpu_count() or 1))
+        return self._settings.max_jobs
 
     def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Starts a task where arq finds what it has to wait for."""

@@ -1,4 +1,4 @@
-"""`historical_backtest` asked over REST: the answer, its cache, and what is refused."""
+"""`historical_backtest` asked over REST: a run, a search, and what is refused."""
 
 from __future__ import annotations
 
@@ -8,6 +8,19 @@ import pytest
 
 if TYPE_CHECKING:
     from tests.risk.conftest import Ask
+
+
+SEARCH: dict[str, Any] = {
+    "symbols": "BTC",
+    "strategy": "ema_cross",
+    "search": {
+        "parameters": [
+            {"name": "fast", "low": 5, "high": 12, "step": 1},
+            {"name": "slow", "low": 20, "high": 50, "step": 10},
+        ],
+        "ordered": [["fast", "slow"]],
+    },
+}
 
 
 async def test_a_strategy_is_tested_on_a_year_of_hours(ask: Ask) -> None:
@@ -63,4 +76,37 @@ async def test_what_cannot_be_tested_is_an_error_that_says_why(
     """Unknown names, contradictory numbers, absurd leverage, ranges without data: a code and a way out."""
     problem = await ask("historical_backtest", **({"symbols": "BTC"} | asked))
     assert problem["code"] == code, problem
+    assert said in str(problem), problem
+
+
+async def test_a_search_reports_the_best_and_judges_it_by_all_tries(ask: Ask) -> None:
+    """The result is that of the best parameters; the verdict charges every try; the walk-forward trades unseen bars."""
+    result = await ask("historical_backtest", **SEARCH, walk_forward={"windows": 4})
+    assert result["search"]["tried"] == result["verdict"]["trials"] == 32
+    best = result["search"]["best"]
+    assert result["parameters"] == best["parameters"] | {"stop": 3}
+    assert result["statistics"]["total_return"] == pytest.approx(best["total_return"])
+    assert len(result["walk_forward"]["windows"]) == 4
+    assert result["monte_carlo"]["scenarios"]
+    assert len(str(result)) < 16_000
+
+
+@pytest.mark.parametrize(
+    ("search", "said"),
+    [
+        ({"parameters": [{"name": "fats", "low": 1, "high": 2}]}, "fast"),
+        ({"parameters": [{"name": "slow", "low": 5, "high": 100_000}]}, "length"),
+        ({"parameters": [{"name": "stop", "low": 50, "high": 150}]}, "never fires"),
+        (
+            {"parameters": [{"name": n, "low": 1, "high": 1000, "step": 1} for n in ("fast", "slow", "stop")]},
+            "trials of one",
+        ),
+    ],
+)
+async def test_a_search_that_cannot_be_is_refused_before_anything_is_queued(
+    ask: Ask, search: dict[str, Any], said: str
+) -> None:
+    """Unknown parameters, values that no condition takes, stops that never fire, a grid of 10^9."""
+    problem = await ask("historical_backtest", **(SEARCH | {"search": search}))
+    assert problem["code"] in ("bad_strategy", "bad_condition", "invalid_request"), problem
     assert said in str(problem), problem

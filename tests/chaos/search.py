@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ _WORKER = "from crypto_mcp.settings import Settings; from workers.main import ru
 
 
 def search_params(*, trials: int, days: int) -> dict[str, Any]:
-    """A grid of about so many averages' lengths and stops, over the last days."""
+    """A grid of about so many averages' lengths and stops, over the days until the last full hour."""
     slow, stop = 20, max(1, trials // 400)
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     return {
         "symbols": ["BTCUSDT"],
         "strategy": "ema_cross",
-        "end": "2026-01-01T00:00Z" if days < 0 else None,
+        "start": end - timedelta(days=days),
+        "end": end,
         "search": {
             "parameters": [
                 {"name": "fast", "low": 3, "high": 22, "step": 1},
@@ -46,42 +49,48 @@ def search_params(*, trials: int, days: int) -> dict[str, Any]:
     }
 
 
-@asynccontextmanager
-async def killing_workers(
-    settings: Settings, *, count: int, kill_every: float | None
-) -> AsyncIterator[Callable[[], int]]:
-    """Worker processes on `backtest:queue`, one of which is killed and replaced so often; how many were."""
-    workers = [_started(settings) for _ in range(count)]
-    kills = 0
+class Workers:
+    """Worker processes on `backtest:queue`."""
 
-    async def kill() -> None:
-        nonlocal kills
-        while kill_every is not None:
-            await asyncio.sleep(kill_every)
-            victim = workers.pop(0)
-            victim.kill()
-            victim.wait()
-            kills += 1
-            workers.append(_started(settings))
+    def __init__(self, settings: Settings, count: int) -> None:
+        self.killed = 0
+        self._settings = settings
+        self._running = [_started(settings) for _ in range(count)]
 
-    killing = asyncio.create_task(kill())
-    try:
-        yield lambda: kills
-    finally:
-        killing.cancel()
-        for worker in workers:
+    def kill(self, *, replace: bool = True) -> None:
+        """SIGKILL for the one that has lived longest."""
+        victim = self._running.pop(0)
+        victim.kill()
+        victim.wait()
+        self.killed += 1
+        if replace:
+            self._running.append(_started(self._settings))
+
+    def end(self) -> None:
+        """The end of all."""
+        for worker in self._running:
             worker.kill()
             worker.wait()
 
 
+@contextmanager
+def running_workers(settings: Settings, count: int) -> Iterator[Workers]:
+    """So many worker processes."""
+    workers = Workers(settings, count)
+    try:
+        yield workers
+    finally:
+        workers.end()
+
+
 def _started(settings: Settings) -> subprocess.Popen[bytes]:
-    groups = {"redis": settings.redis, "mongo": settings.mongo, "market": settings.market}
+    groups = {"redis": settings.redis, "mongo": settings.mongo, "market": settings.market, "queue": settings.queue}
     environment = dict(os.environ)
     for group, values in groups.items():
-        for name, value in values:
-            text = value.get_secret_value() if hasattr(value, "get_secret_value") else value
-            if isinstance(text, str) and text:
-                environment[f"CRYPTO_MCP_{group}__{name}".upper()] = text
+        for name in values.model_fields_set:
+            value = getattr(values, name)
+            text = value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
+            environment[f"CRYPTO_MCP_{group}__{name}".upper()] = text
     return subprocess.Popen([sys.executable, "-c", _WORKER], env=environment, stderr=subprocess.DEVNULL)
 
 
@@ -95,7 +104,8 @@ async def run(trials: int, kill_every: float, count: int) -> None:
             settings = _settings(servers, sandbox.url)
             redis = connect(settings.redis.queue_url, settings.redis)
             jobs = JobClient(redis, settings.queue)
-            results = [await _one(jobs, settings, trials, every, count) for every in (None, kill_every)]
+            params = BacktestParams.model_validate(search_params(trials=trials, days=365))
+            results = [await _one(jobs, settings, params, every, count) for every in (None, kill_every)]
             same = results[0] == results[1]
             print("the same result" if same else "DIFFERENT RESULTS")
             await redis.aclose()
@@ -105,20 +115,24 @@ async def run(trials: int, kill_every: float, count: int) -> None:
     sys.exit(not same)
 
 
-async def _one(jobs: JobClient, settings: Settings, trials: int, every: float | None, count: int) -> dict[str, Any]:
-    params = BacktestParams.model_validate(search_params(trials=trials, days=365))
-    async with killing_workers(settings, count=count, kill_every=every) as kills:
-        began = time.monotonic()
+async def _one(
+    jobs: JobClient, settings: Settings, params: BacktestParams, every: float | None, count: int
+) -> dict[str, Any]:
+    with running_workers(settings, count) as workers:
+        began = last = time.monotonic()
         told = await jobs.submit(CATALOGUE["historical_backtest"], params, share=False)
         while not (await jobs.get(told.job_id)).state.finished:
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.1)
+            if every is not None and time.monotonic() - last >= every:
+                workers.kill()
+                last = time.monotonic()
         record, answer = await jobs.get_with_answer(told.job_id)
         seconds = time.monotonic() - began
         if answer is None:
             raise SystemExit(f"{record.state}: {record.error}")
         result = BacktestResult.model_validate_json(answer)
         tried = result.search.tried if result.search else 0
-        print(f"{tried:,} trials, {count} workers, {kills()} killed: {seconds:.1f} s, best {result.parameters}")
+        print(f"{tried:,} trials, {count} workers, {workers.killed} killed: {seconds:.1f} s, best {result.parameters}")
         return result.model_dump(exclude={"timestamp", "data"})
 
 

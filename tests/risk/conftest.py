@@ -67,6 +67,8 @@ def ask(http: httpx2.AsyncClient) -> Ask:
 
     async def call(kind: str, **params: Any) -> dict[str, Any]:
         answered = await http.post(f"/v1/jobs/{kind}", json=params, params={"wait": 25})
+        while answered.status_code == 202:
+            answered = await http.get(f"{answered.headers['location']}/result", params={"wait": 25})
         body: dict[str, Any] = answered.json()
         return body["result"] if answered.status_code == 200 else body
 
