@@ -13,7 +13,7 @@ from crypto_mcp.job_kind import CacheRule, Catalogue, JobKind
 from crypto_mcp.models.analysis import Analysis, AnalyzeParams
 from crypto_mcp.models.backtest import BacktestParams, BacktestPart, BacktestPartResult, BacktestResult
 from crypto_mcp.models.charts import Chart, ChartParams
-from crypto_mcp.models.notifications import Delivery, Notification
+from crypto_mcp.models.notifications import Delivery, Notification, ReportParams, ReportResult
 from crypto_mcp.models.opportunities import Opportunities, OpportunityParams
 from crypto_mcp.models.portfolio import (
     PortfolioParams,
@@ -230,6 +230,21 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         tool=False,
         read_only=False,
         owned=True,
+    ),
+    JobKind(
+        name="note_delivery",
+        list="notifications:queue",
+        params=ReportParams,
+        result=ReportResult,
+        handler="workers.notifications:note_delivery",
+        title="Note what became of messages",
+        summary="What a provider told by webhook: how far messages came, who wrote STOP. Submitted by the front end.",
+        example={"statuses": [], "heard": []},
+        max_tries=30,
+        scope="alerts:write",
+        cost=0,
+        tool=False,
+        read_only=False,
     ),
 )
 

@@ -270,6 +270,10 @@ class SandboxSettings(Group):
     weight_limit: PositiveInt = Field(6000, description="Request weight an address may use in a clock minute.")
     futures_weight_limit: PositiveInt = Field(2400, description="The same of the futures market.")
     stream_life: PositiveFloat = Field(86_400.0, description="Seconds after which a stream's connection is ended.")
+    whatsapp_phone_id: str = Field("100000000000001", description="Id of the number that WhatsApp messages come from.")
+    whatsapp_token: SecretStr = Field(SecretStr("sandbox-token"), description="The access token it takes.")
+    whatsapp_app_secret: SecretStr = Field(SecretStr("sandbox-secret"), description="Signs what it tells by webhook.")
+    whatsapp_webhook: str | None = Field(None, description="Where it tells what became of messages.")
 
 
 class LocalSettings(Group):

@@ -5,17 +5,81 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from crypto_mcp.models.notifications import Delivery
-from crypto_mcp.notify.console import Console
-from crypto_mcp.notify.sending import Message, Target
+import structlog
+
+from crypto_mcp.catalogue import CATALOGUE
+from crypto_mcp.models.notifications import ReportResult
+from crypto_mcp.notify import replies
+from crypto_mcp.notify.meta import failure
+from crypto_mcp.notify.pacing import Wait
+from crypto_mcp.notify.sending import Meaning, SendFailed
+from crypto_mcp.notify.writing import notification_of
+from workers.job import Resting
 
 if TYPE_CHECKING:
-    from crypto_mcp.models.notifications import Notification
+    from collections.abc import Iterable
+
+    from crypto_mcp.models.notifications import Delivery, Notification, ReportParams, StatusReport
     from workers.job import Job
 
+log = structlog.get_logger(__name__)
 
-async def send_notification(_: Job, params: Notification) -> Delivery:
-    """Sends it by the owner's channel."""
-    told = Message(params.notification_id, params.title, params.text, params.at)
-    await Console().send(Target(""), told)
-    return Delivery(notification_id=params.notification_id, state="delivered", channel="console", at=datetime.now(UTC))
+_KNOWN_WITHIN = 20.0
+"""Seconds after which a state of a message that nobody knows is somebody else's."""
+
+
+async def send_notification(job: Job, params: Notification) -> Delivery:
+    """Sends it by the owner's channel. Waiting for a turn costs no attempt."""
+    outcome = await job.services.dispatcher.deliver(params)
+    if isinstance(outcome, Wait):
+        raise Resting(min(60.0, max(0.02, outcome.seconds)))
+    return outcome
+
+
+async def note_delivery(job: Job, params: ReportParams) -> ReportResult:
+    """Writes down how far messages came, and does what people who wrote ask for."""
+    applied = unknown = 0
+    for status in params.statuses:
+        known = await _noted(job, status)
+        applied += known is True
+        unknown += known is None
+    for heard in params.heard:
+        channels = await job.services.channels.heard(heard.marks, heard.at, heard.word)
+        applied += bool(channels)
+        if heard.word != "other" and channels:
+            await replies.confirm(job.services.senders, job.services.channels, job.services.limits, channels[0], heard)
+    return ReportResult(applied=applied, unknown=unknown)
+
+
+async def _noted(job: Job, status: StatusReport) -> bool | None:
+    """Whether it was news; None if the message is not ours. `Resting` while it may yet become known."""
+    ledger = job.services.mongo.notifications
+    message = await ledger.find_message(status.message_id, status.provider_id)
+    if message is None:
+        if (datetime.now(UTC) - status.at).total_seconds() < _KNOWN_WITHIN:
+            raise Resting(1.0)
+        return None
+    if status.status != "failed":
+        return await ledger.reached(message["_id"], status.status, status.provider_id, status.at)
+    log.info("message not delivered", provider=status.provider, message_id=message["_id"], code=status.code)
+    await job.services.dispatcher.failed_later(message, _why(status))
+    await _reopen(job, message["notifications"])
+    return True
+
+
+def _why(status: StatusReport) -> SendFailed:
+    if status.provider == "meta":
+        return failure({"code": status.code})
+    return SendFailed(Meaning.FINAL, f"{status.provider}_error", "the message was not delivered")
+
+
+async def _reopen(job: Job, keys: Iterable[str]) -> None:
+    """Notifications that are open again get a job again; its id says which turn it is, so that there is one."""
+    for key in keys:
+        entry = await job.services.mongo.notifications.notification(key)
+        if entry is not None and entry.get("open"):
+            told = notification_of(entry)
+            await job.services.jobs.submit(
+                CATALOGUE["send_notification"], told, job_id=f"{told.job_id}-{entry['turn']}.{entry['attempts']}",
+                client=told.owner, trace=job.trace, share=False,
+            )  # fmt: skip

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from crypto_mcp.market.sharing import Sharing
     from crypto_mcp.market.universe_candles import UniverseCandles
     from crypto_mcp.notify.channels import ChannelBook
+    from crypto_mcp.notify.dispatch import Dispatcher
     from crypto_mcp.notify.pacing import Pacing
     from crypto_mcp.notify.senders import Senders
     from crypto_mcp.settings import Settings
@@ -196,6 +197,16 @@ class Services:
         from crypto_mcp.notify.channels import ChannelBook
 
         return ChannelBook(self.mongo.channels, self.senders, self.pacing, self.limits, self.settings.notify)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """Brings notifications to people."""
+        from crypto_mcp.notify.counts import Counts
+        from crypto_mcp.notify.dispatch import Dispatcher
+
+        counts = Counts(self.limits)
+        ledger = self.mongo.notifications
+        return Dispatcher(ledger, self.channels, self.senders, self.pacing, counts, self.settings.notify)
 
     @cached_property
     def daily_market(self) -> DailyMarket:

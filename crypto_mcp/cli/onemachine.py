@@ -98,6 +98,7 @@ def _greet(console: Console, addresses: Addresses) -> None:
   MCP       {url}/mcp
   REST      {url}/v1, described at {url}/docs
   Sandbox   {addresses.sandbox or "not used: prices are Binance's"}
+  Alerts    {f"{addresses.sandbox}/sandbox/phone" if addresses.sandbox else "on the console, worker-alerts.log"}
   Logs      {addresses.logs}
   Admin key {addresses.admin_key} (calls from this machine need none)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-_ADDED_LATER = frozenset({"pepper"})
+_ADDED_LATER = frozenset({"pepper", "numbers", "whatsapp"})
 
 
 def _random() -> str:
@@ -31,6 +31,8 @@ class Passwords:
     postgres: str = field(default_factory=_random, repr=False)
     postgres_admin: str = field(default_factory=_random, repr=False)
     pepper: str = field(default_factory=_random, repr=False)
+    numbers: str = field(default_factory=_random, repr=False)
+    whatsapp: str = field(default_factory=_random, repr=False)
 
     @classmethod
     def kept_in(cls, path: Path) -> Passwords:

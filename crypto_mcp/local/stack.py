@@ -32,6 +32,9 @@ _WORKERS = {
     "worker-backtest": ["backtest:queue"],
     "worker-alerts": ["alerts:pending", "notifications:queue"],
 }
+_SANDBOX_NUMBER = "+12025550123"
+"""Of the numbers that are kept for fiction in the United States."""
+
 _USED, _USING = 0, 1
 """Stages: what the programs use is started first and ended last."""
 
@@ -84,6 +87,7 @@ class Stack:
         self._opened_file = data / "sandbox-opened"
         passwords = Passwords.kept_in(data / "secrets.json")
         self._pepper = passwords.pepper
+        self._numbers, self._whatsapp = passwords.numbers, passwords.whatsapp
         local = settings.local
         self.redis = RedisServer(
             data / "redis", local.redis_port, passwords.redis, fsync=local.redis_fsync, log=self._log("redis")
@@ -122,6 +126,7 @@ class Stack:
             "MONGO__URL": self.mongo.url,
             "POSTGRES__URL": self.postgres.url,
             "ACCESS__PEPPER": self._pepper,
+            "NOTIFY__ENCRYPTION_KEY": self._numbers,
             "SERVER__HOST": server.host,
             "SERVER__PORT": str(server.port),
             "SERVER__WORKERS": str(self._front_end_processes()),
@@ -130,6 +135,8 @@ class Stack:
             found["MARKET__BINANCE_URL"] = self._sandbox_url()
             found["MARKET__BINANCE_STREAM_URL"] = self._sandbox_url().replace("http://", "ws://", 1)
             found["SANDBOX__OPENED"] = self._sandbox_opened()
+            if "meta_token" not in self.settings.notify.model_fields_set:
+                found |= self._sandbox_whatsapp()
         return {f"CRYPTO_MCP_{name}": value for name, value in found.items()}
 
     async def start(self, supervisor: Supervisor) -> None:
@@ -223,6 +230,20 @@ class Stack:
         if not self._opened_file.exists():
             self._opened_file.write_text(datetime.now(UTC).isoformat(timespec="seconds"))
         return self._opened_file.read_text()
+
+    def _sandbox_whatsapp(self) -> dict[str, str]:
+        """The sandbox plays Meta, and a phone that alerts of this machine's user arrive at."""
+        sandbox, server = self.settings.sandbox, self.settings.server
+        return {
+            "NOTIFY__META_URL": f"{self._sandbox_url()}/graph",
+            "NOTIFY__META_PHONE_ID": sandbox.whatsapp_phone_id,
+            "NOTIFY__META_TOKEN": self._whatsapp,
+            "NOTIFY__META_APP_SECRET": self._whatsapp[::-1],
+            "NOTIFY__LOCAL_NUMBER": _SANDBOX_NUMBER,
+            "SANDBOX__WHATSAPP_TOKEN": self._whatsapp,
+            "SANDBOX__WHATSAPP_APP_SECRET": self._whatsapp[::-1],
+            "SANDBOX__WHATSAPP_WEBHOOK": f"{http_url(server.host, server.port)}/v1/webhooks/whatsapp",
+        }
 
     def _sandbox_url(self) -> str:
         return http_url(self.settings.sandbox.host, self.settings.sandbox.port)

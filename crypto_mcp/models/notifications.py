@@ -63,6 +63,44 @@ class Delivery(Contract):
     reason: str | None = Field(None, description="Code of what kept it from arriving.")
 
 
+Provider = Literal["meta", "waha"]
+
+
+class StatusReport(Contract):
+    """A provider tells how far a message came."""
+
+    provider: Provider
+    provider_id: str = Field(max_length=300)
+    message_id: str | None = Field(None, max_length=60, description="Ours, where the provider gives it back.")
+    status: Literal["sent", "delivered", "read", "failed"]
+    at: AwareDatetime
+    code: int | None = Field(None, description="Of what kept it from arriving.")
+
+
+class HeardReport(Contract):
+    """Somebody wrote to us. Who, is told by marks of the number; what, only as far as it concerns us."""
+
+    provider: Provider
+    heard_id: str = Field(max_length=300)
+    marks: list[str] = Field(max_length=20)
+    word: Literal["stop", "start", "other"]
+    at: AwareDatetime
+
+
+class ReportParams(Contract):
+    """What a provider's webhook told."""
+
+    statuses: list[StatusReport] = Field([], description="How far messages came.")
+    heard: list[HeardReport] = Field([], description="What people wrote.")
+
+
+class ReportResult(Contract):
+    """What it changed."""
+
+    applied: int = Field(description="States that were news, and people who were heard.")
+    unknown: int = Field(description="States of messages that are not ours.")
+
+
 class ChannelView(Contract):
     """A way to reach an owner, as the owner sees it."""
 

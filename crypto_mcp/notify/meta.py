@@ -102,8 +102,11 @@ class Meta:
         else:
             told = [message.title, message.text or "-", f"{message.at:%Y-%m-%d %H:%M} UTC"]
             name, parameters = settings.meta_template, _within(told)
-        body = {"type": "body", "parameters": [{"type": "text", "text": each} for each in parameters]}
-        return {"name": name, "language": {"code": settings.meta_language}, "components": [body]}
+        given = [{"type": "text", "text": each} for each in parameters]
+        components: list[dict[str, Any]] = [{"type": "body", "parameters": given}]
+        if message.kind == "code":  # a template of the category AUTHENTICATION has a button that copies the code
+            components.append({"type": "button", "sub_type": "url", "index": "0", "parameters": given})
+        return {"name": name, "language": {"code": settings.meta_language}, "components": components}
 
 
 def parameter(text: str) -> str:

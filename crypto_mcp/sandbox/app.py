@@ -21,6 +21,7 @@ from crypto_mcp.sandbox.coins import Coins
 from crypto_mcp.sandbox.exchange import Exchange
 from crypto_mcp.sandbox.faults import Fault, Faults
 from crypto_mcp.sandbox.futures import Futures
+from crypto_mcp.sandbox.messaging import Messaging
 from crypto_mcp.sandbox.sockets import Sockets
 from crypto_mcp.sandbox.spot import Spot
 from crypto_mcp.sandbox.venue import JSON, Serving
@@ -62,6 +63,7 @@ class Sandbox:
             CoinMarketCap(coins, clock),
             Alternative(coins, clock),
         )
+        self._messaging = Messaging(settings, self._serving, clock)
         self._sockets = Sockets(self._exchange, self._faults, clock, settings.stream_life)
 
     def routes(self) -> list[BaseRoute]:
@@ -69,6 +71,7 @@ class Sandbox:
         return [
             *(route for venue in self._venues for route in self._serving.routes(venue)),
             *self._sockets.routes(),
+            *self._messaging.routes(),
             Route("/sandbox/state", self._state),
             Route("/sandbox/faults", self._steer_faults, methods=["GET", "POST", "DELETE"]),
         ]
@@ -90,6 +93,7 @@ class Sandbox:
             "symbols": len(self._exchange.symbols),
             "requests": dict(self._serving.requests),
             "streams": self._sockets.state(),
+            "messages": self._messaging.state(),
             "refused": {str(status): count for status, count in self._serving.refused.items()},
             "used": {"spot": list(self._spot.limit.history), "futures": list(self._futures.limit.history)},
         }

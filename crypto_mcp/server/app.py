@@ -27,6 +27,7 @@ from crypto_mcp.server.gate import Gate
 from crypto_mcp.server.infrastructure import infrastructure
 from crypto_mcp.server.metrics import exposition
 from crypto_mcp.server.problems import Problem, described
+from crypto_mcp.server.provider_webhooks import webhook_routes
 from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds
 from crypto_mcp.server.rest import catalogue_routes, front_of, job_routes
 from crypto_mcp.server.session_routes import session_routes
@@ -103,6 +104,7 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE) -> FastAPI:
     for routes in (*of_catalogue, job_routes, dead_routes, workflow_routes, session_routes):
         app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
+    app.include_router(webhook_routes(settings.notify), prefix="/v1")
     app.add_api_route(
         "/health/infrastructure",
         _infrastructure(settings),

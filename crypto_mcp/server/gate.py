@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Address = IPv4Address | IPv6Address
 
 _OPEN = frozenset({"/", "/health", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
-_OPEN_BELOW = ("/static-offline-docs/",)
+_OPEN_BELOW = ("/static-offline-docs/", "/v1/webhooks/")
 _FORWARDED = (b"x-forwarded-for", b"forwarded", b"x-real-ip")
 _WARNED_BEFORE = timedelta(days=14)
 _NO_KEY = "Send a key as `Authorization: Bearer ...` or `X-API-Key: ...`; `crypto-mcp keys create` makes one."

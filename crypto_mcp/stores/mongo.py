@@ -22,6 +22,7 @@ from pymongo.errors import PyMongoError
 from crypto_mcp.stores.candle_documents import CandleDocuments
 from crypto_mcp.stores.channel_documents import ChannelDocuments
 from crypto_mcp.stores.mongo_errors import unavailable
+from crypto_mcp.stores.notification_documents import NotificationDocuments
 from crypto_mcp.stores.portfolio_documents import PortfolioDocuments
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class MongoStore:
         self._indexed: set[str] = set()
         self.portfolios = PortfolioDocuments(self._database)
         self.channels = ChannelDocuments(self._database)
+        self.notifications = NotificationDocuments(self._database)
 
     async def ensure_indexes(self, *collections: str) -> None:
         """Creates what is missing of the indexes of these collections, of all that are declared by default."""
