@@ -172,12 +172,26 @@ class JobClient:
         return await self.get(job_id)
 
     async def recent(
-        self, *, kind: str | None = None, state: JobState | None = None, client: str | None = None, limit: int = 50
+        self,
+        *,
+        kind: str | None = None,
+        state: JobState | None = None,
+        client: str | None = None,
+        after: str | None = None,
+        limit: int = 50,
     ) -> list[JobRecord]:
-        """The newest jobs first; with `client`, those that client asked for or joined."""
+        """The newest jobs first; with `client`, those that client asked for or joined.
+
+        With `after`, those that follow this one; `UnknownJob` if it is not among the recent ones any more.
+        """
         found: list[JobRecord] = []
         start = 0
         try:
+            if after is not None:
+                rank = await self._redis.zrevrank(keys.RECENT, after)
+                if rank is None:
+                    raise unknown_job(after)
+                start = rank + 1
             while len(found) < limit:
                 ids = await self._redis.zrevrange(keys.RECENT, start, start + _LISTING_PAGE - 1)
                 if not ids:

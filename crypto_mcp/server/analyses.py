@@ -16,6 +16,7 @@ from crypto_mcp.models.analysis import Analysis
 from crypto_mcp.models.answers import NextStep
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
+from crypto_mcp.server.etags import NOT_MODIFIED, tagged
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import front_of
 
@@ -47,7 +48,10 @@ def analysis_routes(catalogue: Catalogue) -> APIRouter:
     router = APIRouter(tags=["analyses"])
 
     @router.get(
-        "/analyses", summary="Earlier analyses of a symbol", response_model=AnalysisList, responses=described(403)
+        "/analyses",
+        summary="Earlier analyses of a symbol",
+        response_model=AnalysisList,
+        responses={**NOT_MODIFIED, **described(403)},
     )
     async def list_analyses(
         request: Request,
@@ -75,6 +79,6 @@ def analysis_routes(catalogue: Catalogue) -> APIRouter:
             asked = {**where, "from": begin and begin.isoformat(), "to": oldest.timestamp.isoformat(), "limit": limit}
             query = urlencode({name: value for name, value in asked.items() if value is not None})
             steps = [{"method": "GET", "href": f"/v1/analyses?{query}", "why": "older ones"}]
-        return Response(orjson.dumps({"analyses": listed, "next": steps}), media_type="application/json")
+        return tagged(request, orjson.dumps({"analyses": listed, "next": steps}))
 
     return router

@@ -8,6 +8,7 @@ Whoever stops waiting does not stop the job. Results stay JSON bytes on their wa
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -27,7 +28,7 @@ from crypto_mcp.stores.cache import Outage
 from crypto_mcp.validation import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from crypto_mcp.access.identity import Identity
     from crypto_mcp.job_kind import Catalogue, JobKind
@@ -42,6 +43,8 @@ log = structlog.get_logger(__name__)
 
 _STORED_WITHIN = 0.5
 """A stored result that takes longer to find than this is not worth waiting for: it can be computed anew."""
+
+_QUIET = 15.0
 
 OnProgress: TypeAlias = "Callable[[Progress], Awaitable[None]]"
 Seen: TypeAlias = "tuple[JobRecord, bytes | None]"
@@ -194,6 +197,25 @@ class Answering:
         """The job as it stands, or as it ends within `wait` seconds."""
         record, _ = await self._follow(job_id, wait, None)
         return record
+
+    async def changes(self, job_id: str) -> AsyncIterator[JobRecord | None]:
+        """The job as it stands now and after each change until it has ended; None when nothing changed for a while."""
+        async with self._watcher.watching(job_id) as watch:
+            await self._jobs.watch(job_id, self._watcher.channel)
+            self._waiting.add(watch)
+            try:
+                told = None
+                while told is None or not (told.state.finished or self._closing):
+                    with contextlib.suppress(StoreUnavailable):  # when Redis is back, every watch is woken
+                        stands = await self._jobs.get(job_id)
+                        if stands != told:
+                            told = stands
+                            yield told
+                            continue
+                    if not await watch.change(_QUIET):
+                        yield None
+            finally:
+                self._waiting.discard(watch)
 
     def close(self) -> None:
         """Has every call that waits answered now, by how its job stands: the front end is about to end."""

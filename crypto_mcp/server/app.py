@@ -20,8 +20,10 @@ from crypto_mcp.access.identity import current
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.server import problems
 from crypto_mcp.server.analyses import analysis_routes
+from crypto_mcp.server.batches import batch_routes
 from crypto_mcp.server.charts import chart_routes
 from crypto_mcp.server.dead_letters import dead_routes
+from crypto_mcp.server.events import event_routes
 from crypto_mcp.server.front import Front, open_front
 from crypto_mcp.server.gate import Gate
 from crypto_mcp.server.infrastructure import infrastructure
@@ -100,8 +102,10 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE) -> FastAPI:
     # Only POST: the SDK would answer GET with a stream on which nothing ever comes.
     for path in ("/mcp", "/mcp/"):
         app.router.routes.append(Route(path, endpoint=mcp, methods=["POST"], include_in_schema=False))
-    of_catalogue = (catalogue_routes(catalogue), chart_routes(catalogue), analysis_routes(catalogue))
-    for routes in (*of_catalogue, job_routes, dead_routes, workflow_routes, session_routes):
+    of_catalogue = (
+        catalogue_routes(catalogue), batch_routes(catalogue), chart_routes(catalogue), analysis_routes(catalogue),
+    )  # fmt: skip
+    for routes in (*of_catalogue, job_routes, event_routes, dead_routes, workflow_routes, session_routes):
         app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
     app.include_router(webhook_routes(settings.notify), prefix="/v1")

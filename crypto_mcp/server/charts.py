@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from crypto_mcp.models.charts import ChartTheme
 from crypto_mcp.server.drawing import Charts
+from crypto_mcp.server.etags import NOT_MODIFIED, tagged
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import answer, front_of
 
@@ -23,6 +24,7 @@ Wait = Annotated[float, Query(ge=0, allow_inf_nan=False, description="Seconds to
 _PNG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {}}, "description": "The picture, 1080 x 1350 pixels."},
     202: {"description": "Not drawn yet: ask again."},
+    **NOT_MODIFIED,
 }
 
 
@@ -83,14 +85,14 @@ def chart_routes(catalogue: Catalogue) -> APIRouter:
         )
         if outcome.result is None:
             return answer(request, outcome)
-        return _png(orjson.loads(outcome.result)["png"], f"{portfolio_id}.png")
+        return _png(request, orjson.loads(outcome.result)["png"], f"{portfolio_id}.png")
 
     return router
 
 
-def _png(drawn: str, name: str) -> Response:
+def _png(request: Request, drawn: str, name: str) -> Response:
     headers = {"Content-Disposition": f'inline; filename="{name}"', "Cache-Control": "private, max-age=60"}
-    return Response(b64decode(drawn), 200, headers, "image/png")
+    return tagged(request, b64decode(drawn), headers, "image/png")
 
 
 async def _drawn(request: Request, charts: Charts, params: Mapping[str, Any], wait: float) -> Response:
@@ -98,4 +100,4 @@ async def _drawn(request: Request, charts: Charts, params: Mapping[str, Any], wa
     if outcome.result is None:
         return answer(request, outcome)
     drawn = orjson.loads(outcome.result)
-    return _png(drawn["png"], f"{drawn['data']['symbol']}-{drawn['data']['timeframe']}.png")
+    return _png(request, drawn["png"], f"{drawn['data']['symbol']}-{drawn['data']['timeframe']}.png")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 1_048_576
+DEEPEST = 64
+LONGEST_ARRAY = 10_000
 
 EXECUTION_HEADER = "X-Workflow-Execution"
 """Names the workflow's execution that asks."""
@@ -95,7 +97,8 @@ class RequestBounds:
         try:
             if content_length.isdigit() and int(content_length) > LARGEST_BODY:
                 raise _too_large()
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._timeout) as limit:
+                exchange.scope["state"]["time_limit"] = limit
                 await self._app(exchange.scope, exchange.receive, exchange.send)
         except TimeoutError:
             late = TimedOut(
@@ -141,6 +144,12 @@ class _Exchange:
             await problem(self.scope, error.http_status, ErrorBody.of(error))(self.scope, self._receive, self.send)
 
 
+def allow_seconds(scope: Scope, seconds: float) -> None:
+    """Lets the request of this scope, which streams its answer, take so long from now on."""
+    limit: asyncio.Timeout = scope["state"]["time_limit"]
+    limit.reschedule(asyncio.get_running_loop().time() + seconds)
+
+
 def _request_id(given: bytes | None) -> str:
     return given.decode() if given is not None and _ID.fullmatch(given) else secrets.token_hex(8)
 
@@ -161,13 +170,26 @@ async def read_json(request: Request) -> Any:
 
 
 def strict_json(text: bytes) -> Any:
-    """What orjson accepts, which is RFC 8259 to the letter, with the names in every object unique."""
+    """What orjson accepts, which is RFC 8259 to the letter, with the names in every object unique, within bounds."""
     try:
         value = orjson.loads(text)
         json.loads(text, object_pairs_hook=_unique)
+        _bounded(value)
     except (ValueError, RecursionError) as error:
         raise BadJson(f"the body cannot be read: {error}", hint="Send one JSON object.") from None
     return value
+
+
+def _bounded(value: Any) -> None:
+    """No deeper, and no array longer, than anything that is asked here."""
+    inside, depth = [value], 0
+    while inside:
+        if depth > DEEPEST:
+            raise ValueError(f"it is nested more than {DEEPEST} deep")
+        if any(isinstance(each, list) and len(each) > LONGEST_ARRAY for each in inside):
+            raise ValueError(f"an array has more than {LONGEST_ARRAY} items")
+        parts = (each.values() if isinstance(each, dict) else each for each in inside if isinstance(each, (dict, list)))
+        inside, depth = [one for part in parts for one in part], depth + 1
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> None:

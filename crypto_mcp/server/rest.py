@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.job_kind import Catalogue
-from crypto_mcp.models.answers import Answer, JobRecord, JobState
+from crypto_mcp.models.answers import Answer, JobRecord, JobState, NextStep
 from crypto_mcp.server.drawing import chart_step, wants_chart
+from crypto_mcp.server.etags import NOT_MODIFIED, tagged
 from crypto_mcp.server.problems import described, problem
 from crypto_mcp.server.requests import read_json
 from crypto_mcp.server.schemas import input_schema
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from crypto_mcp.server.outcome import Outcome
 
 _COME_BACK = {"Retry-After": "1"}
+_JOB_FAILED = described(403, 404, 409, 410, 500, 504)
+"""What a job may have failed with, beside what any route answers."""
 
 Wait = Annotated[
     float,
@@ -40,6 +44,7 @@ class JobList(BaseModel):
     """Recent jobs."""
 
     jobs: list[JobRecord]
+    next: list[NextStep] = Field([], description="How to get older ones, where there may be some.")
 
 
 class Kind(BaseModel):
@@ -83,9 +88,9 @@ def catalogue_routes(catalogue: Catalogue) -> APIRouter:
     async def submit_unknown(kind: str) -> None:
         offered[kind]  # raises UnknownKind, with the nearest names
 
-    @router.get("/kinds", tags=["kinds"], summary="What can be asked", response_model=KindList)
-    async def list_kinds() -> Response:
-        return _json(listed)
+    @router.get("/kinds", tags=["kinds"], summary="What can be asked", response_model=KindList, responses=NOT_MODIFIED)
+    async def list_kinds(request: Request) -> Response:
+        return tagged(request, listed)
 
     return router
 
@@ -93,32 +98,50 @@ def catalogue_routes(catalogue: Catalogue) -> APIRouter:
 job_routes = APIRouter(tags=["jobs"])
 
 
-@job_routes.get("/jobs", summary="Recent jobs, the newest first", response_model=JobList)
+@job_routes.get(
+    "/jobs",
+    summary="Recent jobs, the newest first",
+    response_model=JobList,
+    responses={**NOT_MODIFIED, **described(404)},
+)
 async def list_jobs(
     request: Request,
     kind: Annotated[str | None, Query(max_length=100, description="Only of this kind.")] = None,
     state: Annotated[JobState | None, Query(description="Only in this state.")] = None,
+    after: Annotated[str | None, Query(max_length=64, description="Those that follow this job.")] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> Response:
     """Jobs of all kinds that the client asked for; finished ones are kept for a day. Operators see those of others."""
     identity = current()
     client = None if identity.may("jobs:all") else identity.client
-    records = await front_of(request).jobs.recent(kind=kind, state=state, client=client, limit=limit)
-    return _record(JobList(jobs=records))
+    records = await front_of(request).jobs.recent(kind=kind, state=state, client=client, after=after, limit=limit)
+    found, headers = JobList(jobs=records), {}
+    if len(records) == limit:
+        asked = {"kind": kind, "state": state, "after": records[-1].job_id, "limit": limit}
+        href = f"/v1/jobs?{urlencode({name: value for name, value in asked.items() if value is not None})}"
+        found.next = [NextStep(method="GET", href=href, why="older ones")]
+        headers["Link"] = f'<{href}>; rel="next"'
+    return tagged(request, found.model_dump_json(exclude_none=True).encode(), headers)
 
 
-@job_routes.get("/jobs/{job_id}", summary="A job as it stands", response_model=JobRecord, responses=described(404))
+@job_routes.get(
+    "/jobs/{job_id}",
+    summary="A job as it stands",
+    response_model=JobRecord,
+    responses={**NOT_MODIFIED, **described(404)},
+)
 async def get_job(request: Request, job_id: str, wait: Wait = 0) -> Response:
     """State, progress, attempts and timings. With `wait` it answers when the job ends, at the latest then."""
     record = await front_of(request).answering.status(job_id, wait=wait)
-    return _record(record, headers=None if record.state.finished else _COME_BACK)
+    body = record.model_dump_json(exclude_none=True).encode()
+    return tagged(request, body, None if record.state.finished else _COME_BACK)
 
 
 @job_routes.get(
     "/jobs/{job_id}/result",
     summary="The answer of a job",
     response_model=Answer[Any],
-    responses={202: {"model": Answer[Any], "description": "Not finished yet."}, **described(404, 410)},
+    responses={202: {"model": Answer[Any], "description": "Not finished yet."}, **NOT_MODIFIED, **_JOB_FAILED},
 )
 async def get_result(request: Request, job_id: str, wait: Wait = 0) -> Response:
     """What the submission would have answered. A failed job is a problem with the code and status of its error."""
@@ -164,7 +187,8 @@ def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
         response_model=envelope,
         responses={
             202: {"model": envelope, "description": "Accepted, not finished yet."},
-            **described(400, 403, 409, 410, 413, 415, 500, 504),
+            **described(400, 413, 415),
+            **_JOB_FAILED,
         },
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": body}}},
     )
@@ -175,7 +199,8 @@ def answer(request: Request, outcome: Outcome, steps: Sequence[Mapping[str, str]
     if outcome.failed and outcome.error is not None:
         return problem(request.scope, outcome.error.status or 500, outcome.error, job_id=outcome.job_id)
     if outcome.status.finished:
-        return _json(outcome.to_json(steps))
+        body = outcome.to_json(steps)
+        return tagged(request, body) if request.method == "GET" else _json(body)
     href = f"/v1/jobs/{outcome.job_id}"
     step = {"method": "GET", "href": f"{href}/result?wait=20", "why": "waits for the result"}
     return _json(outcome.to_json([step]), 202, {"Location": href, **_COME_BACK})
@@ -198,9 +223,9 @@ def _entry(kind: JobKind[Any, Any]) -> Kind:
     )
 
 
-def _record(record: JobRecord | JobList, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+def _record(record: JobRecord, status: int) -> Response:
     """Without what has no value."""
-    return _json(record.model_dump_json(exclude_none=True).encode(), status, headers)
+    return _json(record.model_dump_json(exclude_none=True).encode(), status)
 
 
 def _json(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:

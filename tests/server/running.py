@@ -12,6 +12,7 @@ import uvicorn
 from crypto_mcp.job_kind import LISTS
 from crypto_mcp.server.app import build_app
 from crypto_mcp.server.serve import listen
+from crypto_mcp.server.uvicorn_server import BoundedProtocol
 from tests.server.kinds import CATALOGUE
 from workers.services import Services
 from workers.worker import DeskWorker
@@ -28,7 +29,12 @@ async def front_end(settings: Settings, catalogue: Catalogue = CATALOGUE) -> Asy
     """The front end on a free port; its address."""
     listening = listen(settings.server.model_copy(update={"port": 0}))
     config = uvicorn.Config(
-        build_app(settings, catalogue), lifespan="on", log_config=None, ws="none", proxy_headers=False
+        build_app(settings, catalogue),
+        http=BoundedProtocol,
+        lifespan="on",
+        log_config=None,
+        ws="none",
+        proxy_headers=False,
     )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve(sockets=[listening]))

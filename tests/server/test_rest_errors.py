@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from redis.asyncio import Redis
 
+from crypto_mcp.server import uvicorn_server
 from crypto_mcp.server.problems import Problem
 from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds
 
@@ -49,7 +50,9 @@ BAD = [
     ("POST", ECHO, b'{"text": "\xff"}', 400, "bad_json"),
     ("POST", ECHO, b"[" * 100_000, 400, "bad_json"),
     ("POST", ECHO, b"[" * 2000 + b"]" * 2000, 400, "bad_json"),
-    ("POST", ECHO, b"[" * 100 + b"]" * 100, 422, "invalid_request"),
+    ("POST", ECHO, b"[" * 100 + b"]" * 100, 400, "bad_json"),
+    ("POST", ECHO, b"[" * 50 + b"]" * 50, 422, "invalid_request"),
+    ("POST", ECHO, b'{"text": [' + b"0," * 10_000 + b"0]}", 400, "bad_json"),
     ("POST", ECHO, b"{}", 422, "invalid_request"),
     ("POST", ECHO, b"[]", 422, "invalid_request"),
     ("POST", ECHO, b"null", 422, "invalid_request"),
@@ -100,6 +103,19 @@ async def test_a_body_over_a_mebibyte_is_refused(http: httpx2.AsyncClient, path:
         headers = JSON | {"accept": "application/json, text/event-stream"}
         answered = await http.post(path, content=content, headers=headers)
         assert (answered.status_code, checked(answered)["code"]) == (413, "body_too_large")
+
+
+async def test_a_connection_on_which_no_request_gets_complete_is_cut(
+    http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sends a byte now and then does not keep it."""
+    monkeypatch.setattr(uvicorn_server, "_HEADERS_WITHIN", 0.05)
+    address = http.base_url
+    for begun in (b"", b"POST /v1/jobs/echo HTTP/1.1\r\nHost: x\r\nX-Slow: "):
+        reading, writing = await asyncio.open_connection(address.host, address.port)
+        writing.write(begun)
+        assert await reading.read() == b""
+        writing.close()
 
 
 async def test_the_hint_of_bad_parameters_shows_some_that_work(http: httpx2.AsyncClient) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -141,6 +142,77 @@ async def test_recent_jobs_are_listed_by_kind_and_state(http: httpx2.AsyncClient
     assert [job["job_id"] for job in newest] == [failed, done]
     only = (await http.get("/v1/jobs", params={"kind": "uncached", "state": "done", "limit": 1})).json()["jobs"]
     assert [job["job_id"] for job in only] == [done]
+
+
+async def test_recent_jobs_are_listed_page_by_page(http: httpx2.AsyncClient, text: str) -> None:
+    """A page names the next; jobs that come meanwhile are on neither."""
+    jobs = [(await submit(http, "failing", "bad", params={"wait": 20})).json()["job_id"] for _ in range(3)]
+    page = await http.get("/v1/jobs", params={"kind": "failing", "limit": 2})
+    assert [job["job_id"] for job in page.json()["jobs"]] == [jobs[2], jobs[1]]
+    await submit(http, "failing", "bad", params={"wait": 20})
+    step = page.json()["next"][0]
+    assert f"<{step['href']}>" in page.headers["link"]
+    older = (await http.get(step["href"])).json()["jobs"]
+    assert older[0]["job_id"] == jobs[0]
+    gone = await http.get("/v1/jobs", params={"after": "0123456789ab"})
+    assert (gone.status_code, gone.json()["code"]) == (404, "unknown_job")
+
+
+async def test_what_the_caller_has_already_is_not_sent_again(http: httpx2.AsyncClient, text: str) -> None:
+    """By its tag, for as long as it stays the same."""
+    job_id = (await submit(http, "gated", text)).json()["job_id"]
+    await running(http, job_id)
+    first = await http.get(f"/v1/jobs/{job_id}")
+    tag = {"If-None-Match": first.headers["etag"]}
+    same = await http.get(f"/v1/jobs/{job_id}", headers=tag)
+    assert (same.status_code, same.content) == (304, b"")
+    kinds.gates[text].set()
+    await http.get(f"/v1/jobs/{job_id}", params={"wait": 20})
+    assert (await http.get(f"/v1/jobs/{job_id}", headers=tag)).status_code == 200
+    for path in (f"/v1/jobs/{job_id}/result", "/v1/kinds"):
+        tag = {"If-None-Match": f'W/"other", {(await http.get(path)).headers["etag"]}'}
+        assert (await http.get(path, headers=tag)).status_code == 304
+
+
+async def test_a_batch_is_many_jobs_each_for_itself(http: httpx2.AsyncClient, text: str) -> None:
+    """Refused ones say why in their place, and the others go on; the same key is the same jobs."""
+    jobs = [
+        {"kind": "uncached", "params": {"text": text}},
+        {"kind": "ecko", "params": {"text": text}},
+        {"kind": "echo", "params": {"text": ""}},
+        {"kind": "uncached", "params": {"text": text, "times": 2}},
+    ]
+    key = {"Idempotency-Key": text}
+    answers = (await http.post("/v1/jobs", json={"jobs": jobs}, headers=key)).json()["answers"]
+    assert [answer["status"] for answer in answers] == ["queued", "failed", "failed", "queued"]
+    assert [answers[i]["error"]["code"] for i in (1, 2)] == ["unknown_kind", "invalid_request"]
+    last = (await http.get(answers[3]["next"][0]["href"])).json()
+    assert last["result"]["text"] == text * 2
+    again = (await http.post("/v1/jobs", json={"jobs": jobs}, headers=key)).json()["answers"]
+    assert [answer.get("job_id") for answer in again] == [answer.get("job_id") for answer in answers]
+    for wrong in ({"jobs": []}, {"jobs": [jobs[0]] * 101}, {}, []):
+        assert (await http.post("/v1/jobs", json=wrong)).status_code == 422
+
+
+async def test_a_job_tells_of_its_changes_as_they_happen(http: httpx2.AsyncClient, text: str) -> None:
+    """Where it stands at once, progress on its way, and its end, which ends the stream."""
+    job_id = (await submit(http, "gated", text)).json()["job_id"]
+    await running(http, job_id)
+    told: list[tuple[str, dict[str, Any]]] = []
+    async with http.stream("GET", f"/v1/jobs/{job_id}/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        name = ""
+        async for line in stream.aiter_lines():
+            if line.startswith("event: "):
+                name = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                told.append((name, json.loads(line.removeprefix("data: "))))
+                kinds.gates[text].set()
+    assert told[0][0] == "running"
+    assert told[0][1]["progress"]["fraction"] == 0.25
+    assert told[-1][0] == told[-1][1]["state"] == "done"
+    unknown = await http.get("/v1/jobs/0123456789ab/events")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "unknown_job")
 
 
 async def test_the_request_id_reaches_the_job(http: httpx2.AsyncClient, text: str) -> None:
