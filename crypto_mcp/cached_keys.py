@@ -16,7 +16,7 @@ from crypto_mcp.models.backtest import BacktestParams, BacktestResult
 from crypto_mcp.models.charts import ChartParams
 from crypto_mcp.models.opportunities import Opportunities, OpportunityParams
 from crypto_mcp.models.portfolio import PortfolioParams
-from crypto_mcp.models.scans import MarketScan, ScanParams
+from crypto_mcp.models.scans import MarketScan, ScanParams, ScanPictureParams
 from crypto_mcp.models.timeframes import Timeframe
 
 _DAY = 86_400
@@ -72,7 +72,17 @@ def chart_key(params: ChartParams) -> str:
 
 
 def scan_key(params: ScanParams) -> str:
-    return f"market_scan:{params.scan_type}:{minute_and_unusual(params, 'scan_type')}"
+    return f"market_scan:{params.scan_type}:{minute_and_unusual(params, 'scan_type', 'chart')}"
+
+
+def scan_chart(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The picture of that very scan."""
+    return {"scan": dict(result)}
+
+
+def scan_chart_key(params: ScanPictureParams) -> str:
+    digest = hashlib.blake2b(params.model_dump_json().encode(), digest_size=12).hexdigest()
+    return f"scan_chart:{params.scan.scan_type}:{digest}"
 
 
 def opportunities_key(params: OpportunityParams) -> str:

@@ -24,9 +24,28 @@ from crypto_mcp.models.portfolio import (
     SampleParams,
 )
 from crypto_mcp.models.risk import RiskAssessment, RiskParams
-from crypto_mcp.models.scans import MarketScan, ScanParams
+from crypto_mcp.models.scans import MarketScan, ScanParams, ScanPicture, ScanPictureParams
 
 _DAY = 86_400
+_AN_EMPTY_SCAN = {
+    "scan_type": "momentum",
+    "timestamp": "2026-01-01T00:00:30Z",
+    "looks_for": "price that has moved for a day",
+    "conditions": {},
+    "ranked_by": "change",
+    "data": {
+        "source": "binance",
+        "timeframes": ["1h"],
+        "bars": 300,
+        "last_bar": "2026-01-01T00:00:00Z",
+        "age_seconds": 30,
+    },
+    "listed": 0,
+    "looked_at": 0,
+    "matched": 0,
+    "left_out": [],
+    "rows": [],
+}
 
 KINDS: tuple[JobKind[Any, Any], ...] = (
     JobKind(
@@ -84,6 +103,22 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         ),
         scope="analysis:read",
         cost=5,
+        chart=cached_keys.scan_chart,
+        drawn_by="draw_scan",
+    ),
+    JobKind(
+        name="draw_scan",
+        list="analysis:queue",
+        params=ScanPictureParams,
+        result=ScanPicture,
+        handler="workers.charts:draw_scan",
+        title="Draw a scan",
+        summary="The picture of a scan: what matched as a map of colours, the best of it with facts, as PNG.",
+        example={"scan": _AN_EMPTY_SCAN},
+        cache=CacheRule(key=cached_keys.scan_chart_key, ttl=60),
+        scope="analysis:read",
+        cost=2,
+        tool=False,
     ),
     JobKind(
         name="portfolio_monitor",

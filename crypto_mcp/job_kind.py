@@ -62,8 +62,9 @@ class JobKind(Generic[ParamsT, ResultT]):
         read_only: whether it changes nothing that a user owns.
         owned: whether answers belong to the client that asked; they are then neither shared with nor cached for others.
         changes: of a kind that is not read-only, which parameters change something; all, if None.
-        chart: of a kind whose results can be drawn, the parameters of the `draw_chart` job that draws one; the result
-            is given as the JSON it is stored as.
+        chart: of a kind whose results can be drawn, the parameters of the job that draws one; the result is given as
+            the JSON it is stored as.
+        drawn_by: the kind of that job.
     """
 
     name: str
@@ -84,6 +85,7 @@ class JobKind(Generic[ParamsT, ResultT]):
     owned: bool = False
     changes: Callable[[ParamsT], bool] | None = None
     chart: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    drawn_by: str = "draw_chart"
 
     def shareable(self, params: ParamsT) -> bool:
         """Whether equal requests are one: reading twice is reading once, depositing twice is not."""

@@ -1,4 +1,4 @@
-"""Handler of `draw_chart`, on `analysis:queue` like the analyses it draws."""
+"""Handlers of `draw_chart` and `draw_scan`, on `analysis:queue` like what they draw."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from crypto_mcp.analysis.assess import LEAST_BARS, assess
 from crypto_mcp.analysis.market_structure import find_structure
 from crypto_mcp.charts.analysis_chart import draw_analysis
+from crypto_mcp.charts.scan_chart import draw_scan as scan_drawn
 from crypto_mcp.errors import NotEnoughData
 from crypto_mcp.market.candles import MarketCandles
 from crypto_mcp.models.analysis import Analysis
 from crypto_mcp.models.charts import Chart, ChartParams, ChartTheme
+from crypto_mcp.models.scans import ScanPicture, ScanPictureParams
 from crypto_mcp.models.timeframes import Timeframe
 from workers.analysis import provenance, sample_candles
 
@@ -36,6 +38,18 @@ async def draw_chart(job: Job, params: ChartParams) -> Chart:
         theme=params.theme,
         newest=params.last_bar is None,
         drawn_at=now,
+        png=b64encode(png).decode(),
+    )
+
+
+async def draw_scan(job: Job, params: ScanPictureParams) -> ScanPicture:
+    """Draws what a scan answered."""
+    await job.progress(0.1, "drawing")
+    png = await asyncio.to_thread(scan_drawn, params.scan, theme=params.theme)
+    return ScanPicture(
+        scan_type=params.scan.scan_type,
+        theme=params.theme,
+        drawn_at=datetime.now(UTC),
         png=b64encode(png).decode(),
     )
 

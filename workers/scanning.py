@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from crypto_mcp.conditions import Condition, lookback, parse
 from crypto_mcp.errors import InvalidRequest
+from crypto_mcp.market.refusals import SourceRefuses
 from crypto_mcp.models.analysis import Detail
 from crypto_mcp.models.scans import LeftOut, MarketScan, ScanData, ScanParams, UniverseParams
 from crypto_mcp.models.timeframes import Timeframe
@@ -25,10 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from crypto_mcp.market.universe_candles import Universe
+    from crypto_mcp.models.coins import Coin
     from workers.job import Job
 
 BARS, MOST_BARS, LEAST_BARS = 300, 1000, 100
 """Bars looked at, at most, and fewer than which a symbol is too young to be judged."""
+
+MOST_OF_A_CATEGORY = 250
 
 _REFERENCE = "BTC"
 _SHOWN = 5
@@ -46,11 +51,12 @@ _RELATIONS = {
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The symbols to look at, and why the others are left out."""
+    """The symbols to look at, and why the others are left out; `ranked_by` says who told ranks and categories."""
 
     symbols: list[str]
     left_out: dict[str, str]
     listed: int
+    ranked_by: str | None = None
 
 
 async def market_scanner(job: Job, params: ScanParams) -> MarketScan:
@@ -78,7 +84,7 @@ async def market_scanner(job: Job, params: ScanParams) -> MarketScan:
         looks_for=scan.looks_for,
         conditions=_conditions(scan, params),
         ranked_by=scan.ranked_by,
-        data=_data(universes, bars),
+        data=_data(universes, bars, chosen.ranked_by),
         listed=chosen.listed,
         looked_at=len(symbols),
         matched=len(found),
@@ -98,19 +104,32 @@ def warm_up() -> None:
 
 async def select(job: Job, wanted: UniverseParams) -> Selection:
     """By the exchange's list and the rules of the universe."""
-    if wanted.max_rank is not None or wanted.category is not None:
-        raise InvalidRequest(
-            "market cap rank and category need a coin data provider, and none is set up",
-            hint="Leave out max_rank and category, or give the symbols in `only`.",
-        )
     listed = (await job.services.rules.read()).values()
-    symbols, left_out = choose(listed, wanted)
+    coins = await _coins(job, wanted)
+    symbols, left_out = choose(listed, wanted, None if coins is None else frozenset(coin.symbol for coin in coins))
     if not symbols:
         raise InvalidRequest(
             f"no symbol is left of {len(listed)} listed",
-            hint="Widen `universe`: another quote asset, no white list.",
+            hint="Widen `universe`: another quote asset, no white list, a larger max_rank.",
         )
-    return Selection(symbols, left_out, len(listed))
+    return Selection(symbols, left_out, len(listed), coins[0].source if coins else None)
+
+
+async def _coins(job: Job, wanted: UniverseParams) -> list[Coin] | None:
+    """The coins of the rank and category asked for; None where neither was."""
+    if wanted.max_rank is None and wanted.category is None:
+        return None
+    outlook, largest = job.services.outlook, wanted.max_rank or MOST_OF_A_CATEGORY
+    if wanted.category is None:
+        return await outlook.coins(largest)
+    try:
+        found = await outlook.coins(MOST_OF_A_CATEGORY, category=wanted.category)
+    except SourceRefuses as error:
+        raise InvalidRequest(
+            f"CoinGecko has no category {wanted.category!r}",
+            hint="Give the id of one, such as layer-1, meme-token or decentralized-finance-defi.",
+        ) from error
+    return [coin for coin in found if wanted.max_rank is None or (coin.rank or math.inf) <= wanted.max_rank]
 
 
 _boards: dict[tuple[Timeframe, int], Board] = {}
@@ -205,9 +224,11 @@ def _conditions(scan: Scan, params: ScanParams) -> dict[str, str]:
     return {setup.side: f"({setup.text}) and {also}" if also else setup.text for setup in setups}
 
 
-def _data(universes: list[Universe], bars: int) -> ScanData:
+def _data(universes: list[Universe], bars: int, ranked_by: str | None) -> ScanData:
     first = universes[0]
     notes = [f"{count} symbols: {origin}" for universe in universes[:1] for origin, count in universe.origins.items()]
+    if ranked_by:
+        notes.append(f"market cap ranks of {ranked_by}")
     return ScanData(
         source=first.source,
         timeframes=[universe.timeframe for universe in universes],

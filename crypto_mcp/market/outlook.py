@@ -6,10 +6,12 @@ Nothing here is needed for an answer: a source that is away, switched off or slo
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import structlog
+from cachetools import TTLCache
 
 from crypto_mcp.errors import CryptoMcpError, NotEnoughData
 from crypto_mcp.market.binance_futures import USUAL_FUNDING_HOURS
@@ -17,7 +19,7 @@ from crypto_mcp.market.refusals import SourceMissing
 from crypto_mcp.models.analysis import MarketMood
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine
+    from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
 
     from crypto_mcp.market.alternative import Alternative
     from crypto_mcp.market.binance_futures import BinanceFutures
@@ -32,6 +34,12 @@ T = TypeVar("T")
 
 BUDGET = 0.3
 """Seconds an answer waits for what it could do without; what comes later serves the next one."""
+
+_NOT_WAITED_FOR = 10.0
+"""Seconds for which nobody waits for a part that came too late: a slow source slows down one answer, not all."""
+
+_GLANCE = 0.02
+_KEPT, _KEPT_SYMBOLS = 20.0, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,25 +91,23 @@ class Outlook:
         self._alternative = alternative
         self._without = without
         self._running: set[asyncio.Task[object]] = set()
+        self._late: dict[str, float] = {}
+        self._kept: TTLCache[str, SentimentInputs] = TTLCache(_KEPT_SYMBOLS, _KEPT)
 
     async def of(self, symbol: str, *, budget: float = BUDGET) -> SentimentInputs:
-        """What is known of a symbol within `budget` seconds. Never raises a `CryptoMcpError`."""
+        """What is known of a symbol within `budget` seconds, kept for twenty. Never raises a `CryptoMcpError`."""
+        kept = self._kept.get(symbol)
+        if kept is not None:
+            return kept
         parts: dict[str, Coroutine[None, None, tuple[float, str]]] = {
             "funding": self._funding(symbol),
             "open_interest": self._open_interest(symbol),
             "fear_greed": self._fear_greed_value(),
         }
-        known = dict(zip(parts, await self._all(*parts.values(), budget=budget), strict=True))
-        found = {name: each.value for name, each in known.items() if each.value is not None}
-        return SentimentInputs(
-            MarketMood(
-                funding_percent=found["funding"][0] if "funding" in found else None,
-                open_interest_percent=found["open_interest"][0] if "open_interest" in found else None,
-                fear_greed=found["fear_greed"][0] if "fear_greed" in found else None,
-            ),
-            sources={name: source for name, (_, source) in found.items()},
-            missing={name: each.missing for name, each in known.items() if each.value is None},
-        )
+        inputs = _inputs(await self._all(parts, budget))
+        if not self._late:
+            self._kept[symbol] = inputs
+        return inputs
 
     async def overview(self, *, budget: float = 5.0) -> Overview:
         """The whole market, each part from the first source that has it. Never raises a `CryptoMcpError`."""
@@ -110,17 +116,21 @@ class Outlook:
         )
         trending = self._first(("coingecko", self._coingecko.trending))
         one, two, three = await asyncio.gather(
-            self._all(market, budget=budget), self._all(trending, budget=budget),
-            self._all(self.fear_and_greed(), budget=budget),
-        )  # fmt: skip
-        return Overview(one[0], two[0], three[0])
+            self._all({"market": market}, budget),
+            self._all({"trending": trending}, budget),
+            self._all({"fear and greed": self.fear_and_greed()}, budget),
+        )
+        return Overview(one["market"], two["trending"], three["fear and greed"])
 
-    async def coins(self, count: int = 250) -> list[Coin]:
-        """The largest coins by market cap, of CoinGecko, else of CoinMarketCap.
+    async def coins(self, count: int = 250, *, category: str | None = None) -> list[Coin]:
+        """The largest coins by market cap, of CoinGecko, else of CoinMarketCap; of a category CoinGecko's alone.
 
         Raises:
             SourceUnavailable: neither has them; the message says why of each.
+            SourceRefuses: there is no such category.
         """
+        if category is not None:
+            return await self._first(("coingecko", lambda: self._coingecko.coins(count, category=category)))
         return await self._first(
             ("coingecko", lambda: self._coingecko.coins(count)),
             ("coinmarketcap", lambda: self._coinmarketcap.coins(count)),
@@ -138,15 +148,23 @@ class Outlook:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
-    async def _all(self, *asked: Coroutine[None, None, T], budget: float) -> list[Known[T]]:
+    async def _all(self, asked: Mapping[str, Coroutine[None, None, T]], budget: float) -> dict[str, Known[T]]:
         """All at once; those that take longer go on, and what they bring is there for the next who asks."""
-        tasks = [asyncio.create_task(each) for each in asked]
-        for task in tasks:
+        now = time.monotonic()
+        tasks = {name: asyncio.create_task(each) for name, each in asked.items()}
+        for task in tasks.values():
             self._running.add(task)
             task.add_done_callback(self._running.discard)
             task.add_done_callback(_look_at)
-        await asyncio.wait(tasks, timeout=budget)
-        return [_outcome(task, budget) for task in tasks]
+        self._late = {name: until for name, until in self._late.items() if until > now}
+        waited_for = [task for name, task in tasks.items() if name not in self._late]
+        await asyncio.wait(waited_for or tasks.values(), timeout=budget if waited_for else _GLANCE)
+        for name, task in tasks.items():
+            if task.done():
+                self._late.pop(name, None)
+            else:
+                self._late.setdefault(name, now + _NOT_WAITED_FOR)
+        return {name: _outcome(task, budget) for name, task in tasks.items()}
 
     async def _first(self, *sources: tuple[str, Callable[[], Awaitable[T]]]) -> T:
         """The first that has it."""
@@ -158,6 +176,8 @@ class Outlook:
             try:
                 return await ask()
             except CryptoMcpError as error:
+                if len(sources) == 1:
+                    raise
                 reasons.append(f"{name}: {error.message}")
         raise SourceMissing("; ".join(reasons), hint="Try again later, or switch on another source.", retry_after=60)
 
@@ -190,6 +210,20 @@ class Outlook:
     async def _fear_greed_value(self) -> tuple[float, str]:
         found = await self.fear_and_greed()
         return float(found.value), found.source
+
+
+def _inputs(known: Mapping[str, Known[tuple[float, str]]]) -> SentimentInputs:
+    found = {name: each.value for name, each in known.items() if each.value is not None}
+    values = {name: value for name, (value, _) in found.items()}
+    return SentimentInputs(
+        MarketMood(
+            funding_percent=values.get("funding"),
+            open_interest_percent=values.get("open_interest"),
+            fear_greed=values.get("fear_greed"),
+        ),
+        sources={name: source for name, (_, source) in found.items()},
+        missing={name: each.missing for name, each in known.items() if each.value is None},
+    )
 
 
 def _outcome(task: asyncio.Task[T], budget: float) -> Known[T]:

@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from crypto_mcp.models.analysis import Detail
 from crypto_mcp.models.answers import Contract
+from crypto_mcp.models.charts import ChartTheme
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
 
@@ -74,6 +75,7 @@ class ScanParams(Contract):
     )
     limit: int = Field(8, ge=1, le=100, description="Listed at most.")
     detail: Detail = Field("summary", description="`full` adds every fact and the closes.")
+    chart: bool = Field(False, description="Also a picture.")
 
     @model_validator(mode="after")
     def _custom_has_a_condition(self) -> Self:
@@ -103,7 +105,7 @@ class ScanRow(Contract):
     side: Bias = Field(description="The way it points.")
     score: float = Field(ge=0, le=10, description="How pronounced it is; the scan's `ranked_by` says of what.")
     price: float = Field(description="Last close, quote asset.")
-    change_percent: float | None = Field(description="Over 24 hours; null where history is shorter.")
+    change_percent: float | None = Field(None, description="Over 24 hours; null where history is shorter.")
     volume: float = Field(description="Of the last 24 hours, quote asset.")
     why: list[str] = Field(description="The facts that matched.")
     levels: KeyLevels = Field(description="Where the next bars may turn.")
@@ -144,3 +146,19 @@ class MarketScan(Contract):
     matched: int = Field(description="Symbols that matched; the best are in `rows`.")
     left_out: list[LeftOut] = Field(description="The most first.")
     rows: list[ScanRow] = Field(description="The highest score first.")
+
+
+class ScanPictureParams(Contract):
+    """Which scan to draw."""
+
+    scan: MarketScan = Field(description="The answer of market_scanner.")
+    theme: ChartTheme = Field("dark", description="Background of the picture.")
+
+
+class ScanPicture(Contract):
+    """A picture of a scan."""
+
+    scan_type: ScanType
+    theme: ChartTheme = Field(description="Background of the picture.")
+    drawn_at: datetime = Field(description="When it was drawn, UTC.")
+    png: str = Field(description="The picture, 1080 x 1350 pixels, base64.")

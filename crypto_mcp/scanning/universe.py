@@ -17,6 +17,8 @@ STABLE = frozenset((
 
 _LEVERAGED = re.compile(r"^(?P<base>[A-Z0-9]{2,}?)(UP|DOWN|BULL|BEAR|[2-5][LS])$")
 
+_MANY = re.compile(r"^(1000|10000|1000000|1M)(?P<base>[A-Z0-9]{2,})$")
+
 
 class Listed(Protocol):
     """A pair as the exchange lists it."""
@@ -79,9 +81,15 @@ def _against(pair: Listed, wanted: UniverseParams, bases: set[str], coins: froze
         return "stablecoin or fiat"
     if not wanted.leveraged and is_leveraged(pair.base, bases):
         return "leveraged token"
-    if coins is not None and pair.base not in coins:
+    if coins is not None and pair.base not in coins and _of_one(pair.base) not in coins:
         return "not of the rank or category"
     return ""
+
+
+def _of_one(base: str) -> str:
+    """The coin behind a pair that trades many at once: 1000SATS is SATS."""
+    found = _MANY.match(base)
+    return found["base"] if found else base
 
 
 def is_leveraged(base: str, bases: set[str]) -> bool:

@@ -9,14 +9,12 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 
 from crypto_mcp.models.charts import ChartTheme
-from crypto_mcp.server.drawing import Charts
+from crypto_mcp.server.drawing import Charts, Drawing
 from crypto_mcp.server.etags import NOT_MODIFIED, tagged
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import answer, front_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from crypto_mcp.job_kind import Catalogue
 
 Theme = Annotated[ChartTheme, Query(description="Background of the picture.")]
@@ -55,7 +53,24 @@ def chart_routes(catalogue: Catalogue) -> APIRouter:
         """Of the newest closed bars, or of a range. Asked again before the next bar closes it comes from the cache."""
         asked = {"symbol": symbol, "timeframe": timeframe, "bars": bars, "theme": theme}
         asked |= {"first_bar": first_bar, "last_bar": last_bar}
-        return await _drawn(request, charts, asked, wait)
+        return await _drawn(request, charts, Drawing("draw_chart", asked), wait)
+
+    @router.get(
+        "/scan.png",
+        summary="The picture of a scan",
+        response_class=Response,
+        responses={**_PNG, **described(500, 504)},
+    )
+    async def draw_scan(request: Request, theme: Theme = "dark", wait: Wait = 20) -> Response:
+        """Any parameter of `market_scanner` in the query; lists and objects as JSON."""
+        query = request.query_params
+        asked = {name: _from_query(name, query[name]) for name in query if name not in ("theme", "wait")}
+        outcome = await front_of(request).answering.call(
+            catalogue["market_scanner"], asked, wait=wait, trace=request.state.request_id
+        )
+        if outcome.result is None:
+            return answer(request, outcome)
+        return await _drawn(request, charts, charts.of_result("market_scanner", outcome.result, theme=theme), wait)
 
     @router.get(
         "/jobs/{job_id}/chart.png",
@@ -68,8 +83,7 @@ def chart_routes(catalogue: Catalogue) -> APIRouter:
         outcome = await front_of(request).answering.result(job_id, wait=wait)
         if outcome.result is None:
             return answer(request, outcome)
-        asked = charts.of_result(outcome.of_kind, outcome.result) | {"theme": theme}
-        return await _drawn(request, charts, asked, wait)
+        return await _drawn(request, charts, charts.of_result(outcome.of_kind, outcome.result, theme=theme), wait)
 
     @router.get(
         "/portfolios/{portfolio_id}/chart.png",
@@ -95,9 +109,21 @@ def _png(request: Request, drawn: str, name: str) -> Response:
     return tagged(request, b64decode(drawn), headers, "image/png")
 
 
-async def _drawn(request: Request, charts: Charts, params: Mapping[str, Any], wait: float) -> Response:
-    outcome = await charts.draw(front_of(request).answering, params, wait=wait, trace=request.state.request_id)
+async def _drawn(request: Request, charts: Charts, drawing: Drawing, wait: float) -> Response:
+    outcome = await charts.draw(front_of(request).answering, drawing, wait=wait, trace=request.state.request_id)
     if outcome.result is None:
         return answer(request, outcome)
     drawn = orjson.loads(outcome.result)
-    return _png(request, drawn["png"], f"{drawn['data']['symbol']}-{drawn['data']['timeframe']}.png")
+    data = drawn.get("data")
+    name = f"{data['symbol']}-{data['timeframe']}" if data else drawn["scan_type"]
+    return _png(request, drawn["png"], f"{name}.png")
+
+
+def _from_query(name: str, text: str) -> Any:
+    """Names and conditions as they are; numbers, lists and objects as JSON."""
+    if name in ("scan_type", "condition", "side", "detail"):
+        return text
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return [text] if name == "timeframes" else text

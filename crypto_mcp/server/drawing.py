@@ -1,7 +1,8 @@
-"""From a result to its picture: which results can be drawn, and the `draw_chart` jobs that draw them."""
+"""From a result to its picture: which results can be drawn, and the jobs that draw them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from crypto_mcp.server.answering import Answering
     from crypto_mcp.server.outcome import Outcome
 
-_DRAWING = "draw_chart"
-
 
 class NoChart(InvalidRequest):
     """Nothing can be drawn of this kind of job."""
@@ -27,22 +26,31 @@ class NoChart(InvalidRequest):
     http_status = 404
 
 
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A job that draws: its kind and parameters."""
+
+    kind: str
+    params: Mapping[str, Any]
+
+
 class Charts:
-    """Has results drawn by `draw_chart` jobs."""
+    """Has results drawn."""
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
 
-    async def draw(self, answering: Answering, params: Mapping[str, Any], *, wait: float, trace: str) -> Outcome:
+    async def draw(self, answering: Answering, drawing: Drawing, *, wait: float, trace: str) -> Outcome:
         """The picture if it is drawn within `wait` seconds, else how its job stands."""
-        return await answering.call(self._catalogue[_DRAWING], dict(params), wait=wait, trace=trace)
+        return await answering.call(self._catalogue[drawing.kind], dict(drawing.params), wait=wait, trace=trace)
 
-    def of_result(self, kind_name: str | None, result: bytes) -> dict[str, Any]:
-        """Parameters that draw a result. `NoChart` where its kind is not drawn."""
+    def of_result(self, kind_name: str | None, result: bytes, *, theme: str = "dark") -> Drawing:
+        """The job that draws a result. `NoChart` where its kind is not drawn."""
         kind = self._catalogue[kind_name or ""]
         if kind.chart is None:
-            raise NoChart(f"a result of {kind.name} is not drawn", hint="Ask for the chart of an analyze_crypto job.")
-        return dict(kind.chart(orjson.loads(result)))
+            drawn = ", ".join(each.name for each in self._catalogue if each.chart is not None)
+            raise NoChart(f"a result of {kind.name} is not drawn", hint=f"Results of {drawn} are.")
+        return Drawing(kind.drawn_by, {**kind.chart(orjson.loads(result)), "theme": theme})
 
 
 def png_of(outcome: Outcome) -> str | None:
@@ -55,12 +63,20 @@ def wants_chart(kind: JobKind[Any, Any], arguments: Any) -> bool:
     return kind.chart is not None and bool(getattr(checked(kind, arguments), "chart", False))
 
 
-def chart_step(kind: JobKind[Any, Any], outcome: Outcome) -> dict[str, str]:
+def chart_step(kind: JobKind[Any, Any], outcome: Outcome, arguments: Mapping[str, Any]) -> dict[str, str]:
     """Where the picture of a result is."""
     assert kind.chart is not None
     assert outcome.result is not None
     if outcome.job_id is not None:
         href = f"/v1/jobs/{outcome.job_id}/chart.png"
+    elif kind.drawn_by == "draw_scan":
+        asked = {name: _in_query(value) for name, value in arguments.items() if name != "chart"}
+        href = f"/v1/scan.png?{urlencode(asked)}"
     else:
         href = f"/v1/chart.png?{urlencode(kind.chart(orjson.loads(outcome.result)))}"
     return {"method": "GET", "href": href, "why": "draws the chart"}
+
+
+def _in_query(value: Any) -> str:
+    """Texts as they are, anything else as JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -171,7 +171,7 @@ def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
             idempotency_key=idempotency_key,
         )
         drawn = outcome.result is not None and wants_chart(kind, arguments)
-        return answer(request, outcome, [chart_step(kind, outcome)] if drawn else [])
+        return answer(request, outcome, [chart_step(kind, outcome, arguments)] if drawn else [])
 
     envelope = Answer[kind.result]  # type: ignore[name-defined]  # a type that is known only now
     body = {"schema": input_schema(kind.params), "example": dict(kind.example)}

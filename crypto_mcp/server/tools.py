@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from crypto_mcp.job_kind import Catalogue, JobKind
     from crypto_mcp.models.answers import JobRecord, Progress
     from crypto_mcp.server.answering import OnProgress
+    from crypto_mcp.server.drawing import Drawing
     from crypto_mcp.server.front import Front
     from crypto_mcp.settings import ServerSettings
 
@@ -112,16 +113,16 @@ class Tools:
         )
         answer = self._answer(outcome)
         if outcome.result is not None and wants_chart(kind, arguments):
-            params = self._charts.of_result(kind.name, outcome.result)
-            answer.content.append(await self._picture(ctx, params, wait, trace))
+            drawing = self._charts.of_result(kind.name, outcome.result)
+            answer.content.append(await self._picture(ctx, drawing, wait, trace))
         return answer
 
     async def _picture(
-        self, ctx: ServerRequestContext[Front], params: dict[str, Any], wait: float, trace: str
+        self, ctx: ServerRequestContext[Front], drawing: Drawing, wait: float, trace: str
     ) -> ImageContent | TextContent:
         """The picture, or why there is none: the answer stands without it."""
         try:
-            outcome = await self._charts.draw(ctx.lifespan_context.answering, params, wait=wait, trace=trace)
+            outcome = await self._charts.draw(ctx.lifespan_context.answering, drawing, wait=wait, trace=trace)
         except CryptoMcpError as error:
             return TextContent(type="text", text=f"No chart: {error.message}")
         if (png := png_of(outcome)) is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from crypto_mcp.conditions import evaluate, parse
 from crypto_mcp.conditions.measure import last_value, parse_number, told
 from crypto_mcp.models.candles import Candles
-from crypto_mcp.models.scans import UniverseParams
+from crypto_mcp.models.scans import ScanType, UniverseParams
 from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.scanning.board import Board
 from crypto_mcp.scanning.matching import matches
@@ -151,3 +153,13 @@ def flat(close: np.ndarray) -> Candles:
     return Candles(
         times, open_, np.maximum(open_, close), np.minimum(open_, close), close, np.full(len(close), 10.0), HOUR
     )
+
+
+def test_the_documentation_has_every_scan_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "scanner.md").read_text()
+    for name in get_args(ScanType):
+        assert f"| `{name}` |" in page
+    for scan in SCANS.values():
+        assert scan.looks_for in page
+        assert scan.ranked_by in page
+        assert all(f"`{setup.text}`" in page for setup in scan.setups)

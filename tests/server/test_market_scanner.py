@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import AsyncIterator, Iterator
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, get_args
 
 import httpx2
 import pytest
 from mcp.client import Client
+from mcp.types import ImageContent
+from PIL import Image
+from pymongo import AsyncMongoClient
 
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.conditions import parse
@@ -18,8 +23,6 @@ from tests.sandbox_server import SandboxServer, running_sandbox
 from tests.server.running import front_end, worker
 
 if TYPE_CHECKING:
-    from pymongo.asynchronous.database import AsyncDatabase
-
     from crypto_mcp.jobs.connection import Redis
     from crypto_mcp.settings import Settings
 
@@ -33,14 +36,14 @@ def sandbox() -> Iterator[SandboxServer]:
         yield server
 
 
-@pytest.fixture
-async def url(
-    settings: Settings, mongo_database: AsyncDatabase[dict[str, Any]], sandbox: SandboxServer
-) -> AsyncIterator[str]:
-    ours = settings.model_copy(
-        update={"market": MarketSettings(binance_url=sandbox.url, binance_futures_url=sandbox.url)}
-    )
-    async with worker(ours, CATALOGUE), front_end(ours, CATALOGUE) as address:
+@pytest.fixture(scope="module")
+def market(stores: Settings, sandbox: SandboxServer) -> Settings:
+    return stores.model_copy(update={"market": MarketSettings(binance_url=sandbox.url)})
+
+
+@pytest.fixture(scope="module")
+async def url(market: Settings) -> AsyncIterator[str]:
+    async with worker(market, CATALOGUE), front_end(market, CATALOGUE) as address:
         yield address
 
 
@@ -58,7 +61,7 @@ async def scan(url: str, **params: Any) -> dict[str, Any]:
 
 
 async def test_a_scan_says_what_it_looked_at_what_matched_and_why(
-    url: str, sandbox: SandboxServer, settings: Settings, mongo_database: AsyncDatabase[dict[str, Any]]
+    url: str, sandbox: SandboxServer, market: Settings
 ) -> None:
     """Another scan of the same bars asks the exchange nothing; the same scan is answered from the cache."""
     universe = {"only": [*SYMBOLS, "SBX200", "NOSUCH"]}
@@ -77,14 +80,13 @@ async def test_a_scan_says_what_it_looked_at_what_matched_and_why(
     assert sandbox.requests(KLINES) == asked
     again = await scan(url, scan_type="momentum", side="long")
     assert again["cached"] or again["result"]["timestamp"] > found["result"]["timestamp"]  # a minute may have ended
-    assert await mongo_database["market_scans"].count_documents({"scan_type": "momentum"}) >= 1
+    async with AsyncMongoClient[dict[str, Any]](market.mongo.url.get_secret_value()) as client:
+        kept = client[market.mongo.database]["market_scans"]
+        assert await kept.count_documents({"scan_type": "momentum"}) >= 1
 
 
-async def test_every_scan_type_answers_in_a_few_kilobytes(url: str, sandbox: SandboxServer) -> None:
-    kinds = set(get_args(ScanType))
-    if sandbox.get("/fapi/v1/premiumIndex").status_code == 404:
-        kinds.remove("funding_extreme")
-    for name in sorted(kinds):
+async def test_every_scan_type_answers_in_a_few_kilobytes(url: str) -> None:
+    for name in get_args(ScanType):
         answer = await scan(url, scan_type=name, condition="rsi(14) > 0" if name == "custom" else None)
         assert answer["result"]["scan_type"] == name
         assert answer["result"]["looked_at"] == len(SYMBOLS)
@@ -108,11 +110,54 @@ async def test_the_scanner_is_a_tool_whose_mistakes_are_explained(url: str) -> N
         assert "needs a condition" in str(empty.content)
 
 
-async def test_answers_are_kept_for_a_minute_under_the_key_of_the_specification(url: str, settings: Settings) -> None:
+async def test_a_universe_by_rank_and_category_is_of_those_coins(url: str) -> None:
+    """Named by the data site that said so; a category that there is not is explained."""
+    largest = (await scan(url, scan_type="custom", condition="close > 0", universe={"max_rank": 10}))["result"]
+    assert 5 < largest["looked_at"] <= 10
+    assert "ranks of sandbox" in largest["data"]["note"]
+    universe = {"category": "layer-1", "max_rank": 10, "only": SYMBOLS}
+    narrow = (await scan(url, scan_type="custom", condition="close > 0", universe=universe))["result"]
+    assert 0 < narrow["looked_at"] < largest["looked_at"]
+    async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
+        body = {"universe": {"category": "no-such-thing"}}
+        response = await http.post("/v1/jobs/market_scanner?wait=25", json=body)
+    assert response.status_code == 422
+    assert "no category" in response.json()["detail"]
+    assert "layer-1" in response.json()["hint"]
+
+
+async def test_a_scan_is_drawn_when_asked_for(url: str) -> None:
+    """By the job, by parameters in the query, and over MCP; the cached answer says where too."""
+    asked: dict[str, Any] = {"scan_type": "trend_strength", "universe": {"only": SYMBOLS}, "chart": True}
+    answer = await scan(url, **asked)
+    again = await scan(url, **asked)
+    async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
+        for (step,) in (answer["next"], again["next"]):
+            drawn = await http.get(step["href"])
+            assert drawn.status_code == 200, drawn.text
+            assert size_of(drawn.content) == (1080, 1350)
+            assert "trend_strength.png" in drawn.headers["content-disposition"]
+        query = {"scan_type": "momentum", "timeframes": "2h", "universe": '{"only": ["BTC", "ETH"]}', "theme": "light"}
+        assert size_of((await http.get("/v1/scan.png", params=query)).content) == (1080, 1350)
+        wrong = await http.get("/v1/scan.png", params={"scan_type": "momentum", "timeframes": "5h"})
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_request")
+    async with Client(f"{url}/mcp", mode="auto") as client:
+        found = await client.call_tool("market_scanner", asked)
+        picture = found.content[-1]
+        assert isinstance(picture, ImageContent)
+        assert size_of(b64decode(picture.data)) == (1080, 1350)
+
+
+def size_of(png: bytes) -> tuple[int, int]:
+    with Image.open(BytesIO(png)) as picture:
+        return picture.size
+
+
+async def test_answers_are_kept_for_a_minute_under_the_key_of_the_specification(url: str, market: Settings) -> None:
     from crypto_mcp.jobs.connection import connect
 
     await scan(url, scan_type="oversold")
-    redis: Redis = connect(settings.redis.cache_url, settings.redis)
+    redis: Redis = connect(market.redis.cache_url, market.redis)
     keys = [key.decode() async for key in redis.scan_iter("market_scan:oversold:*")]
     assert keys
     assert keys[0].split(":")[2].isdigit()
