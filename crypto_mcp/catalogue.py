@@ -10,6 +10,7 @@ from typing import Any
 
 from crypto_mcp import cached_keys
 from crypto_mcp.job_kind import CacheRule, Catalogue, JobKind
+from crypto_mcp.models.alerts import AlertParams, AlertReport, EvaluateParams, Fired, FireParams, SweepParams
 from crypto_mcp.models.analysis import Analysis, AnalyzeParams
 from crypto_mcp.models.backtest import BacktestParams, BacktestPart, BacktestPartResult, BacktestResult
 from crypto_mcp.models.charts import Chart, ChartParams
@@ -243,6 +244,76 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         scope="backtest:read",
         cost=0,
         tool=False,
+    ),
+    JobKind(
+        name="alert_manager",
+        list="alerts:pending",
+        params=AlertParams,
+        result=AlertReport,
+        handler="workers.alerts:alert_manager",
+        title="Manage alerts",
+        summary=(
+            "Alerts on prices, moves, indicators, structure, funding, portfolios, scans; each told once, by WhatsApp, "
+            "webhook or console. Says how it was understood."
+        ),
+        example={"action": "create", "condition": "BTC > 45k"},
+        scope="alerts:read",
+        read_only=False,
+        owned=True,
+        changes=lambda params: not params.reads,
+    ),
+    JobKind(
+        name="fire_alerts",
+        list="alerts:pending",
+        params=FireParams,
+        result=Fired,
+        handler="workers.alerts:fire_alerts",
+        title="Fire alerts",
+        summary="Of a price move and the alerts whose levels it crossed; made by the watcher.",
+        example={
+            "symbol": "BTCUSDT",
+            "low": 44990,
+            "high": 45010,
+            "price": 45005,
+            "at": 1700000000000,
+            "crossed": [{"alert_id": "alert_1", "number": 1, "level": 45000, "above": True}],
+        },
+        max_tries=30,
+        scope="alerts:write",
+        cost=0,
+        tool=False,
+        read_only=False,
+    ),
+    JobKind(
+        name="evaluate_alerts",
+        list="alerts:pending",
+        params=EvaluateParams,
+        result=Fired,
+        handler="workers.alerts:evaluate_alerts",
+        title="Evaluate alerts on bars",
+        summary="Each distinct condition on bars that closed, once; made by the watcher.",
+        example={"symbol": "BTCUSDT", "timeframe": "1h", "first": 1700000000000, "last": 1700000000000},
+        timeout=60.0,
+        max_tries=30,
+        scope="alerts:write",
+        cost=0,
+        tool=False,
+        read_only=False,
+    ),
+    JobKind(
+        name="sweep_alerts",
+        list="alerts:pending",
+        params=SweepParams,
+        result=Fired,
+        handler="workers.alerts:sweep_alerts",
+        title="Look at what no stream tells",
+        summary="Once a minute: funding, portfolios, scans, expiry, what was held back; asked by the scheduler.",
+        example={"at": "2026-01-01T00:00:00Z"},
+        timeout=120.0,
+        scope="alerts:write",
+        cost=0,
+        tool=False,
+        read_only=False,
     ),
     JobKind(
         name="send_notification",

@@ -256,6 +256,15 @@ class NotifySettings(Group):
         return urlsplit(self.meta_url).hostname in ("127.0.0.1", "localhost", "::1")
 
 
+class AlertSettings(Group):
+    """Alerts. docs/alerts.md explains."""
+
+    most_per_owner: PositiveInt = Field(1000, description="Alerts one owner may have, whatever their status.")
+    watchers_look_every: PositiveFloat = Field(
+        1.0, description="Seconds between two heartbeats of a watcher; one that misses four is replaced."
+    )
+
+
 class SandboxSettings(Group):
     """The loopback exchange for one machine, tests and demonstrations."""
 
@@ -388,6 +397,7 @@ class Settings(BaseSettings):
     queue: QueueSettings = QueueSettings()
     market: MarketSettings = MarketSettings()
     notify: NotifySettings = NotifySettings()
+    alerts: AlertSettings = AlertSettings()
     sandbox: SandboxSettings = SandboxSettings()
     local: LocalSettings = LocalSettings()
     log: LogSettings = LogSettings()

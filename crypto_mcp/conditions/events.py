@@ -60,6 +60,16 @@ def _in_fvg(bars: Bars, direction: str) -> Bools:
     return in_zones(bars.structure.fair_value_gaps, bars.candles.close, wanted)
 
 
+def _new_order_block(bars: Bars, kind: str) -> Bools:
+    rows = bars.structure.order_blocks.rows
+    return _marked(bars, rows, _towards(rows, {"demand": "bullish", "supply": "bearish"}.get(kind, "any")))
+
+
+def _new_fvg(bars: Bars, direction: str) -> Bools:
+    rows = bars.structure.fair_value_gaps.rows
+    return _marked(bars, rows, _towards(rows, direction))
+
+
 def _break(kind: int) -> Callable[[Bars, str, str], Bools]:
     def found(bars: Bars, direction: str, scale: str) -> Bools:
         structure = bars.structure
@@ -103,6 +113,8 @@ def _divergence(bars: Bars, gauge: str, direction: str, kind: str) -> Bools:
 EVENTS: dict[str, Callable[..., Bools | Floats]] = {
     "in_order_block": _in_order_block,
     "in_fvg": _in_fvg,
+    "new_order_block": _new_order_block,
+    "new_fvg": _new_fvg,
     "bos": _break(0),
     "choch": _break(1),
     "sweep": _sweep,

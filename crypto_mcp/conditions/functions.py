@@ -221,6 +221,22 @@ STRUCTURE = (
         "the close lies in a fair value gap ({direction})",
     ),
     Function(
+        "new_order_block",
+        "an order block became known on this bar",
+        'new_order_block("demand") and close > ema(200)',
+        (_ZONE,),
+        _YES,
+        "an order block becomes known ({kind})",
+    ),
+    Function(
+        "new_fvg",
+        "a fair value gap became known on this bar",
+        'new_fvg("bullish")',
+        (_WAY,),
+        _YES,
+        "a fair value gap becomes known ({direction})",
+    ),
+    Function(
         "bos",
         "this bar broke structure in the direction of its trend",
         'within(bos("bullish"), 5)',

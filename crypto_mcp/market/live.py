@@ -12,7 +12,8 @@ Database 2 (never evicted):
     feed:published            hash     {symbol}:{timeframe} -> open time of the newest bar in the stream
     feed:archived             string   id of the newest entry of the stream that is in the archive
 
-Channels of that instance: `feed:prices` carries `PriceMove`s, `feed:wanted` wakes the feed when the watch set changed.
+Channels of that instance: `feed:prices` carries `PriceMove`s, `feed:wanted` wakes the feed when the watch set changed,
+`alerts:changed` names alerts that did.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ LIVE_TTL = 60
 
 WATCH, BARS, PUBLISHED, ARCHIVED = "feed:watch", "feed:bars", "feed:published", "feed:archived"
 PRICES_CHANNEL, WANTED_CHANNEL = "feed:prices", "feed:wanted"
+ALERTS_CHANNEL = "alerts:changed"
 
 
 def price_key(symbol: str) -> str:

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import PyMongoError
 
+from crypto_mcp.stores.alert_documents import AlertDocuments
 from crypto_mcp.stores.candle_documents import CandleDocuments
 from crypto_mcp.stores.channel_documents import ChannelDocuments
 from crypto_mcp.stores.mongo_errors import unavailable
@@ -74,6 +75,7 @@ class MongoStore:
         self.portfolios = PortfolioDocuments(self._database)
         self.channels = ChannelDocuments(self._database)
         self.notifications = NotificationDocuments(self._database)
+        self.alerts = AlertDocuments(self._database)
 
     async def ensure_indexes(self, *collections: str) -> None:
         """Creates what is missing of the indexes of these collections, of all that are declared by default."""
