@@ -69,7 +69,7 @@ class AlertParams(Contract):
     symbol: SymbolName | None = Field(None, description="If not in the condition.")
     timeframe: Timeframe | None = Field(None, description="Of bars; default 1h.")
     intrabar: bool | None = Field(None, description="Before the close; may repaint.")
-    portfolio_id: str | None = Field(None, pattern=PortfolioId, description="For `drawdown > 10%`.")
+    portfolio_id: str | None = Field(None, pattern=PortfolioId, description="For `pnl < -500`.")
     scan: Scan | None = Field(None, description="market_scanner's.")
     repeat: bool | None = Field(None, description="Not only once.")
     cooldown_minutes: int | None = Field(None, ge=0, le=43_200, description="Of repeat.")
@@ -83,9 +83,9 @@ class AlertParams(Contract):
     quiet_hours: str | None = Field(
         None, pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$", description="`22:00-07:00`: told after."
     )
-    time_zone: TimeZone | None = Field(None, description="Usual: UTC.")
+    time_zone: TimeZone | None = Field(None, description="Or UTC.")
     expires_at: AwareDatetime | None = Field(None, description="When it ends.")
-    priority: Priority | None = Field(None, description="critical ignores quiet hours.")
+    priority: Priority | None = Field(None, description="critical: always now.")
     message: Annotated[str | None, PRIVATE] = Field(
         None, max_length=500, description="With {symbol} {price} {condition} {time}."
     )
