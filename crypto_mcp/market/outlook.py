@@ -39,6 +39,8 @@ _NOT_WAITED_FOR = 10.0
 """Seconds for which nobody waits for a part that came too late: a slow source slows down one answer, not all."""
 
 _GLANCE = 0.02
+"""Seconds that even such a part has: by now it may be known."""
+
 _KEPT, _KEPT_SYMBOLS = 20.0, 1000
 
 
@@ -158,7 +160,9 @@ class Outlook:
             task.add_done_callback(_look_at)
         self._late = {name: until for name, until in self._late.items() if until > now}
         waited_for = [task for name, task in tasks.items() if name not in self._late]
-        await asyncio.wait(waited_for or tasks.values(), timeout=budget if waited_for else _GLANCE)
+        if waited_for:
+            await asyncio.wait(waited_for, timeout=budget)
+        await asyncio.wait(tasks.values(), timeout=0 if len(waited_for) == len(tasks) else _GLANCE)
         for name, task in tasks.items():
             if task.done():
                 self._late.pop(name, None)
