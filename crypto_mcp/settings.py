@@ -328,7 +328,7 @@ class ScalingSettings(Group):
     concurrency: PositiveFloat = Field(
         2.0, description="Jobs a replica really works on side by side: its processors, not the jobs it holds."
     )
-    cool_down: NonNegativeFloat = Field(60.0, description="Seconds after a change before replicas are taken away.")
+    cool_down: NonNegativeFloat = Field(20.0, description="Seconds after a change before replicas are taken away.")
     analysis: tuple[NonNegativeInt, PositiveInt] = Field(
         (1, 8), description="Fewest and most replicas of the analysis worker."
     )

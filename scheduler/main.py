@@ -22,8 +22,12 @@ from crypto_mcp.jobs.scripting import Scripts, unavailable
 from scheduler.equity import EquitySampling
 from scheduler.feed.role import FeedRole
 from scheduler.leader import Leadership
+from scheduler.scaling.autoscaler import Autoscaler
+from scheduler.scaling.docker import DockerSwarm
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from redis.asyncio import Redis
 
     from crypto_mcp.settings import Settings
@@ -47,7 +51,11 @@ async def _serve(settings: Settings) -> None:
     scripts = Scripts(redis)
     leadership = Leadership(scripts)
     feed = asyncio.create_task(FeedRole(settings).run(stop))
-    equity = EquitySampling(JobClient(redis, settings.queue))
+    jobs = JobClient(redis, settings.queue)
+    equity = EquitySampling(jobs)
+    swarm = DockerSwarm(settings.scaling.docker_url, settings.scaling.stack) if settings.scaling.mode == "on" else None
+    scaler = Autoscaler(settings.scaling, jobs, redis, swarm)
+    scaling = asyncio.create_task(_while_leading(leadership, stop, settings.scaling.every, scaler.turn))
     was_leading = False
     while not stop.is_set():
         try:
@@ -64,10 +72,29 @@ async def _serve(settings: Settings) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settings.queue.look_every):
                 await stop.wait()
-    await feed
+    await asyncio.gather(feed, scaling)
+    if swarm is not None:
+        await swarm.close()
     with contextlib.suppress(StoreUnavailable):
         await leadership.resign()
     await redis.aclose()
+
+
+async def _while_leading(
+    leadership: Leadership, stop: asyncio.Event, every: float, turn: Callable[[], Awaitable[object]]
+) -> None:
+    """Does something again and again while this scheduler leads, beside the leader's turns: it may take its time."""
+    while not stop.is_set():
+        if leadership.leading:
+            try:
+                await turn()
+            except StoreUnavailable as error:
+                log.warning("waiting for a store", error=error.message)
+            except Exception:
+                log.exception("a duty failed", duty=turn.__qualname__)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(every):
+                await stop.wait()
 
 
 async def _show_alive(redis: Redis) -> None:

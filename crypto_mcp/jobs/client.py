@@ -15,7 +15,7 @@ from crypto_mcp.jobs.scripting import Scripts, unavailable
 from crypto_mcp.models.answers import JobRecord, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pydantic import BaseModel
     from redis.asyncio import Redis
@@ -55,6 +55,20 @@ class Door:
 
 
 _OPEN = Door()
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What has ended of a kind on a list: `counts` by final state, and `wait_ms` and `run_ms` of all together."""
+
+    list: str
+    kind: str
+    counts: Mapping[str, int]
+
+    @property
+    def ended(self) -> int:
+        """Jobs that ended, however."""
+        return sum(count for what, count in self.counts.items() if not what.endswith("_ms"))
 
 
 class JobClient:
@@ -212,6 +226,18 @@ class JobClient:
             return dict(zip(lists, await pipe.execute(), strict=True))
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
+
+    async def totals(self) -> list[Total]:
+        """What has ended so far, by list and kind."""
+        try:
+            rows = await self._redis.hgetall(keys.STATS)  # type: ignore[misc]
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        found: dict[tuple[str, str], dict[str, int]] = {}
+        for name, value in rows.items():
+            of_list, kind, what = name.decode().split(" ")
+            found.setdefault((of_list, kind), {})[what] = int(value)
+        return [Total(*key, what) for key, what in sorted(found.items())]
 
     async def held(self, *lists: str) -> dict[str, int]:
         """Jobs that wait for their clients' shares of each list, and not on it."""

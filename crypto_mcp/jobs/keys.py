@@ -4,6 +4,9 @@ from __future__ import annotations
 
 RECENT = "jobs:recent"
 EVENTS = "jobs:events"
+STATS = "jobs:stats"
+SCALING = "scaling:decisions"
+SCALED = "scaling:changes"
 WORKERS = "workers"
 HELD_LENGTHS = "held:lengths"
 

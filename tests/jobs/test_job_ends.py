@@ -89,7 +89,7 @@ async def test_after_its_end_a_job_is_nowhere_and_what_it_leaves_expires(queue: 
     assert await queue.field(job, "envelope") is None
     left = {key.decode(): await queue.redis.ttl(key) async for key in queue.redis.scan_iter("*")}
     lasting = {key for key, seconds in left.items() if seconds < 0}
-    assert lasting <= {keys.RECENT, keys.WORKERS} | ({keys.dead(LIST)} if state is JobState.DEAD else set())
+    assert lasting <= {keys.RECENT, keys.STATS, keys.WORKERS} | ({keys.dead(LIST)} if state is JobState.DEAD else set())
     assert 0 < left[keys.job(job)] <= SETTINGS.record_ttl
     assert not (await queue.jobs.submit(WORK, Ask())).joined
 

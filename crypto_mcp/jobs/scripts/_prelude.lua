@@ -82,12 +82,24 @@ local function let_through(whose)
   end
 end
 
+-- Ends, waits and run times by list and kind, for metrics and the autoscaler: fields "{list} {kind} {what}", all rising.
+local function count_end(id, state, at)
+  local was = redis.call('HMGET', job_key(id), 'list', 'kind', 'submitted_at', 'started_at', 'run_at')
+  if not was[1] then return end
+  local name = was[1] .. ' ' .. (was[2] or '') .. ' '
+  redis.call('HINCRBY', 'jobs:stats', name .. state, 1)
+  if was[3] and was[4] then redis.call('HINCRBY', 'jobs:stats', name .. 'wait_ms', math.max(0, was[4] - was[3])) end
+  if was[5] then redis.call('HINCRBY', 'jobs:stats', name .. 'run_ms', math.max(0, at - was[5])) end
+end
+
 -- The end of a job's life: its record expires, equal requests no longer join it, watchers are told.
 -- The caller has already taken it from list, desk or arriving.
 local function close(id, state, record_ttl)
   local key = job_key(id)
   local was = redis.call('HMGET', key, 'digest', 'reply_to', 'worker', 'counted')
-  redis.call('HSET', key, 'state', state, 'finished_at', now_ms())
+  local at = now_ms()
+  count_end(id, state, at)
+  redis.call('HSET', key, 'state', state, 'finished_at', at)
   redis.call('HDEL', key, 'envelope', 'not_before', 'cancel', 'resting', 'share', 'counted', 'held')
   if was[4] then
     redis.call('SREM', 'share:' .. was[4], id)
