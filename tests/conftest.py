@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
+from hypothesis import settings as hypothesis_settings
 from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
@@ -28,6 +29,9 @@ _OURS = "CRYPTO_MCP_"
 _FOR_TESTS = {"CRYPTO_MCP_CANDLES"}
 
 _LONG_ROOMS = ("local", "workers", "chaos", "bench", "jobs")
+
+hypothesis_settings.register_profile("unhurried", deadline=None)  # how long an example takes is the machine's business
+hypothesis_settings.load_profile("unhurried")
 
 for _name in [name for name in os.environ if name.startswith(_OURS) and name not in _FOR_TESTS]:
     del os.environ[_name]

@@ -27,7 +27,7 @@ by_name = pytest.mark.parametrize(
 
 
 @by_name
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(seed=st.integers(0, 100_000), bars=st.integers(1, 400), reverting=st.booleans(), data=st.data())
 def test_generated_candles(
     function: Causal, arguments: dict, seed: int, bars: int, reverting: bool, data: st.DataObject

@@ -60,7 +60,7 @@ def test_everything_in_a_structure_is_compared() -> None:
     assert kinds == {Measures, Findings, DealingRanges, np.ndarray}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 100_000),
     bars=st.integers(1, 500),

@@ -79,7 +79,7 @@ def by_definition(candles: Candles, reach: int) -> set[tuple[int, str]]:
     return found
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 10_000), reach=st.integers(1, 8), bars=st.integers(1, 200))
 def test_swings_are_those_of_the_definition(seed: int, reach: int, bars: int) -> None:
     """Prices in coarse ticks, so that ties are common."""

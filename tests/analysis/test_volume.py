@@ -47,7 +47,7 @@ def test_one_price_is_a_profile_of_one_row_and_no_volume_is_none() -> None:
     assert volume_profile(random_walk(5, seed=1)[:0]) is None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 1000), bars=st.integers(1, 300), rows=st.integers(1, 100))
 def test_a_profile_holds_all_volume_and_its_value_area_the_share(seed: int, bars: int, rows: int) -> None:
     candles = random_walk(bars, seed=seed)
@@ -90,7 +90,7 @@ def test_the_approximated_delta_follows_the_way_price_goes_and_never_exceeds_vol
     assert not approximate_cvd(drawn(*[(5, 5, 5, 5)] * 9)).any()
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000), bars=st.integers(1, 400))
 def test_relative_volume_and_score_are_against_the_fifty_bars_before(seed: int, bars: int) -> None:
     candles = random_walk(bars, seed=seed)

@@ -82,7 +82,7 @@ def ledger(prepared: Prepared, run: Run) -> tuple[Floats, Floats]:
     return equity, funding
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(seed=st.integers(0, 2**32 - 1), symbols=st.integers(1, 3), wild=st.sampled_from([0.005, 0.02, 0.08]))
 def test_cash_and_positions_are_start_and_results_less_what_was_paid(seed: int, symbols: int, wild: float) -> None:
     """Equity is, to 1e-9 of the capital, what the fills come to; the end is start + trades; fees and funding add up."""
@@ -97,7 +97,7 @@ def test_cash_and_positions_are_start_and_results_less_what_was_paid(seed: int, 
     assert abs(run.account["funding"][0] - funding.sum()) <= 1e-9 * capital
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_a_fill_lies_where_the_bar_traded(seed: int) -> None:
     """Without costs orders fill within their bar, and targets never better than it; none without volume.
@@ -119,7 +119,7 @@ def test_a_fill_lies_where_the_bar_traded(seed: int) -> None:
     assert (run.trades["exit_bar"] >= run.trades["entry_bar"]).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_bars_that_are_passed_over_change_nothing(seed: int) -> None:
     """One symbol alone skips bars on which nothing can happen; beside one that never trades it cannot: same bytes."""

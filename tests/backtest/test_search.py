@@ -100,7 +100,7 @@ def test_parts_joined_are_the_bytes_of_the_whole() -> None:
     assert (joined.names, joined.bars, joined.bars_per_year) == (whole.names, whole.bars, whole.bars_per_year)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(20, 700), st.integers(0, 2**31), st.sampled_from([0.0, 1e-4, 0.01, 0.3]), st.floats(0.1, 1))
 def test_a_trial_is_measured_as_numpy_and_scipy_measure_it(bars: int, seed: int, sigma: float, held: float) -> None:
     """Every figure, from curves that stand still to curves that lose nearly everything."""

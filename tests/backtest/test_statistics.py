@@ -104,7 +104,7 @@ def test_few_trades_carry_no_quality_number_and_no_interval() -> None:
     assert found.sharpe is not None
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10_000), bars=st.integers(60, 1500), sigma=st.sampled_from([0.0, 1e-6, 0.01, 0.2]))
 def test_no_figure_is_infinite_or_without_reason(seed: int, bars: int, sigma: float) -> None:
     """Whatever the market: JSON without NaN, a reason for every null, shares within their bounds."""

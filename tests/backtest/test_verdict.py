@@ -240,7 +240,7 @@ def test_a_planted_edge_is_found() -> None:
     assert false_discovery.power(0.02, 10, 8) >= 0.85
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(2, 400), st.integers(1, 12), st.integers(0, 2**31), st.sampled_from([0.0, 1e-9, 0.01, 0.5]))
 def test_every_search_has_a_verdict_in_json(bars: int, trials: int, seed: int, sigma: float) -> None:
     """Also of the shortest and stillest markets: no figure is infinite, every null has its reason."""

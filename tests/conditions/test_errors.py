@@ -184,14 +184,14 @@ def test_twenty_thousand_strings_give_a_condition_or_a_condition_error() -> None
     assert 500 < valid < 19_000
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow])
 @given(conditions())
 def test_drawn_conditions_parse_or_say_why_not(text: str) -> None:
     condition = read(text)
     assert condition is None or condition.sentence.endswith(".")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=60))
 def test_any_text_at_all(text: str) -> None:
     read(text)

@@ -55,7 +55,7 @@ def said(text: str, candles: Candles) -> Bools:
     return evaluate(parse(text), candles)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(text=conditions(), seed=st.integers(0, 10_000), bars=st.integers(0, 300), cut=st.integers(0, 300))
 def test_no_condition_looks_ahead(text: str, seed: int, bars: int, cut: int) -> None:
     """What was said of the first k bars is what the first k bars alone say, whatever the condition."""
@@ -85,7 +85,7 @@ def test_no_condition_looks_ahead_on_recorded_candles(text: str) -> None:
         assert np.array_equal(whole[:bars], evaluate(condition, candles[:bars]))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(text=conditions(anchored=False), seed=st.integers(0, 10_000))
 @example(text="tema(trix(14), 30) > 0 or rsi(ema(volume, 20), 14) < 50", seed=1)
 def test_the_newest_bar_by_itself_says_what_it_says_among_all(text: str, seed: int) -> None:

@@ -42,7 +42,7 @@ async def test_what_is_watched_is_the_union_of_what_everybody_wants(queue: Redis
 
 async def test_a_want_with_an_end_ends(queue: Redis) -> None:
     """Its time over, it is watched no more and takes no room."""
-    await want(queue, "scan", {"BTCUSDT": [M1]}, seconds=0.05)
+    await want(queue, "scan", {"BTCUSDT": [M1]}, seconds=1)
     assert await watched(queue) == {"BTCUSDT": {M1}}
     async with asyncio.timeout(5):
         while await watched(queue):

@@ -28,7 +28,7 @@ def books(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     return returns, rng.uniform(-1000, 3000, assets)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(books(), confidences, methods)
 def test_components_add_up_and_es_is_no_less_than_var(
     book: tuple[np.ndarray, np.ndarray], confidence: float, method: TailMethod
@@ -41,7 +41,7 @@ def test_components_add_up_and_es_is_no_less_than_var(
     assert found.es >= found.var - 1e-9 * scale
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(books(), confidences, methods, st.floats(0.01, 100))
 def test_twice_the_positions_are_twice_the_risk(
     book: tuple[np.ndarray, np.ndarray], confidence: float, method: TailMethod, factor: float
@@ -53,7 +53,7 @@ def test_twice_the_positions_are_twice_the_risk(
     assert many.es == pytest.approx(once.es * factor, rel=1e-4, abs=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(books(), confidences, st.sampled_from(["historical", "cornish_fisher"]), st.floats(-0.01, 0.01))
 def test_a_certain_gain_takes_itself_off_the_risk(
     book: tuple[np.ndarray, np.ndarray], confidence: float, method: TailMethod, gain: float

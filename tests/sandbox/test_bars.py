@@ -70,7 +70,7 @@ def test_a_bar_in_progress_grows_into_the_whole_one(bar: tuple[int, int, int, in
     assert begun(whole, 0.0).tolist() == [bar[OPEN]] * 4 + [0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(name=names, now=moments, interval=st.sampled_from(sorted(INTERVALS)), part=st.sampled_from(["1m", "15m", "1h"]))
 def test_a_bar_is_the_sum_of_its_parts_also_while_it_is_in_progress(
     name: str, now: int, interval: str, part: str
@@ -84,7 +84,7 @@ def test_a_bar_is_the_sum_of_its_parts_also_while_it_is_in_progress(
         assert joined(pieces.bars) == bar.tolist()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     name=names,
     interval=st.sampled_from(sorted(INTERVALS)),
@@ -111,7 +111,7 @@ def test_start_end_and_limit_choose_as_documented(
     assert np.array_equal(got.bars[closed], everything.bars[wanted][closed])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(name=names, interval=st.sampled_from(["1m", "1h", "4h", "1d"]), now=moments, later=st.integers(0, 500 * DAY))
 def test_bars_that_have_closed_never_change(name: str, interval: str, now: int, later: int) -> None:
     step = INTERVALS[interval]

@@ -96,7 +96,8 @@ async def test_every_scan_type_answers_in_a_few_kilobytes(url: str) -> None:
 async def test_the_scanner_is_a_tool_whose_mistakes_are_explained(url: str) -> None:
     async with Client(f"{url}/mcp", mode="auto") as client:
         found = await client.call_tool(
-            "market_scanner", {"scan_type": "trend_strength", "timeframes": ["1h", "4h"], "universe": {"only": SYMBOLS}}
+            "market_scanner",
+            {"scan_type": "trend_strength", "timeframes": ["1h", "4h"], "universe": {"only": SYMBOLS}, "wait": 27},
         )
         assert not found.is_error
         assert (found.structured_content or {})["result"]["data"]["timeframes"] == ["1h", "4h"]

@@ -137,9 +137,7 @@ _bodies = st.binary(max_size=60) | st.builds(
 
 
 @given(body=_bodies)
-@hypothesis_settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@hypothesis_settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_no_body_brings_the_front_end_down(http: httpx2.AsyncClient, body: bytes) -> None:
     answered = await http.post(ECHO, content=body, headers=JSON)
     assert answered.status_code in {200, 202, 400, 422}

@@ -91,7 +91,7 @@ async def test_the_processes_of_one_front_end_count_together(stores: Settings) -
     with subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL) as process:
         try:
             async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=5) as http:
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(60):
                     while not await _answers(http):
                         await asyncio.sleep(0.05)
                 for _ in range(20):  # each on a connection of its own, so that both processes get some

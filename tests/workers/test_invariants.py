@@ -45,14 +45,16 @@ async def test_invariant_1_an_unfinished_job_is_in_exactly_one_place(rig: Rig, t
 async def test_invariant_2_a_worker_takes_only_what_it_has_room_for(rig: Rig) -> None:
     """With four places and ten jobs, six wait on the list, where another worker finds them."""
     first = await rig.worker(max_jobs=4)
-    jobs = [await rig.submit(SLOW, seconds=3, n=n) for n in range(10)]
+    jobs = [await rig.submit(SLOW, seconds=60, n=n) for n in range(10)]
     await until(lambda: _size(rig, first.name, 4))
     assert await rig.jobs.depths(LIST) == {LIST: 6}
     second = await rig.worker(max_jobs=4)
     await until(lambda: _size(rig, second.name, 4))
     assert await rig.jobs.depths(LIST) == {LIST: 2}
     for job in jobs:
-        await rig.ended(job, JobState.DONE)
+        await rig.jobs.cancel(job)
+    for job in jobs:
+        await rig.ended(job, JobState.CANCELLED)
 
 
 async def _size(rig: Rig, worker: str, size: int) -> bool:
