@@ -280,8 +280,10 @@ class SandboxSettings(Group):
     futures_weight_limit: PositiveInt = Field(2400, description="The same of the futures market.")
     stream_life: PositiveFloat = Field(86_400.0, description="Seconds after which a stream's connection is ended.")
     whatsapp_phone_id: str = Field("100000000000001", description="Id of the number that WhatsApp messages come from.")
-    whatsapp_token: SecretStr = Field(SecretStr("sandbox-token"), description="The access token it takes.")
-    whatsapp_app_secret: SecretStr = Field(SecretStr("sandbox-secret"), description="Signs what it tells by webhook.")
+    whatsapp_token: SecretStr | None = Field(None, description="The access token it takes; unset: any.")
+    whatsapp_app_secret: SecretStr | None = Field(
+        None, description="Signs what it tells by webhook; unset: it is not signed."
+    )
     whatsapp_webhook: str | None = Field(None, description="Where it tells what became of messages.")
 
 

@@ -111,8 +111,11 @@ class Meta:
 
 def parameter(text: str) -> str:
     """A text as a parameter may be: one line, no tabs, no four spaces in a row, never empty."""
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    return shortened(" · ".join(line for line in lines if line), _LONGEST_PARAMETER) or "-"
+    joined = ""
+    for line in (" ".join(line.split()) for line in text.splitlines()):
+        apart = " " if joined.endswith((".", "!", "?", ":")) else " · "
+        joined += (apart if joined and line else "") + line
+    return shortened(joined, _LONGEST_PARAMETER) or "-"
 
 
 def shortened(text: str, longest: int) -> str:

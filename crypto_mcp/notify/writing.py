@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _LINES_OF_A_DIGEST = 30
-_MARKS = {"critical": "‼️ ", "high": "❗ ", "normal": ""}
+_MARKS = {"critical": "Urgent: ", "high": "Important: ", "normal": ""}
 
 
 def write(message_id: str, notifications: Sequence[Notification]) -> Message:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from crypto_mcp.settings import SandboxSettings
 
 TEMPLATES = {
-    "crypto_alert": (3, "🔔 Alert: *{0}*\n\n{1}\n\n_Happened at {2}._"),
+    "crypto_alert": (3, "Alert: *{0}*\n\n{1}\n\n_Happened at {2}._"),
     "crypto_code": (1, "*{0}* is your code for alerts. For your security, do not share it."),
 }
 _PER_SECOND = 80
@@ -137,7 +137,9 @@ class WhatsApp:
         self._refusals = deque([(code, later)] * times)
 
     def _check_caller(self, phone_id: str, authorization: str) -> None:
-        if authorization != f"Bearer {self._settings.whatsapp_token.get_secret_value()}":
+        token = self._settings.whatsapp_token
+        right = authorization[7:] if token is None else token.get_secret_value()
+        if not right or authorization != f"Bearer {right}":
             raise refused(190, "Invalid OAuth access token - Cannot parse access token")
         if phone_id != self._settings.whatsapp_phone_id:
             raise refused(100, f"Object with ID '{phone_id[:40]}' does not exist")
@@ -185,9 +187,11 @@ class WhatsApp:
         } | what
         change = {"field": "messages", "value": value}
         body = json.dumps({"object": "whatsapp_business_account", "entry": [{"id": _WABA, "changes": [change]}]})
-        secret = self._settings.whatsapp_app_secret.get_secret_value()
-        digest = hmac.new(secret.encode(), body.encode(), hashlib.sha256).hexdigest()
-        await self._callbacks.post("meta", body.encode(), {"X-Hub-Signature-256": f"sha256={digest}"})
+        headers = {}
+        if self._settings.whatsapp_app_secret is not None:
+            secret = self._settings.whatsapp_app_secret.get_secret_value().encode()
+            headers["X-Hub-Signature-256"] = f"sha256={hmac.new(secret, body.encode(), hashlib.sha256).hexdigest()}"
+        await self._callbacks.post("meta", body.encode(), headers)
 
 
 def _digits(to: Any) -> str:

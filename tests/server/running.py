@@ -18,7 +18,7 @@ from workers.services import Services
 from workers.worker import DeskWorker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from crypto_mcp.job_kind import Catalogue
     from crypto_mcp.settings import Settings
@@ -46,9 +46,11 @@ async def front_end(settings: Settings, catalogue: Catalogue = CATALOGUE) -> Asy
 
 
 @asynccontextmanager
-async def worker(settings: Settings, catalogue: Catalogue = CATALOGUE) -> AsyncIterator[DeskWorker]:
-    """A worker on all lists that knows the kinds for tests."""
-    running = DeskWorker(settings, LISTS, catalogue, Services(settings))
+async def worker(
+    settings: Settings, catalogue: Catalogue = CATALOGUE, lists: Iterable[str] = LISTS
+) -> AsyncIterator[DeskWorker]:
+    """A worker that knows the kinds for tests, on all lists if none are named."""
+    running = DeskWorker(settings, lists, catalogue, Services(settings))
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGINT, signal.SIGTERM):  # arq takes them; here they are pytest's
         loop.remove_signal_handler(signum)
