@@ -237,6 +237,9 @@ class NotifySettings(Group):
     gather_for: NonNegativeFloat = Field(
         0.05, description="Seconds a message waits for others to the same person that are about to come."
     )
+    gather_most: NonNegativeFloat = Field(
+        2.0, description="Where several wait, they wait until no more come for a quarter of a second, at most so long."
+    )
     digest_after: PositiveInt = Field(
         3, description="Messages to one person within `digest_window`; what comes after them waits and becomes one."
     )

@@ -42,6 +42,7 @@ _MOST_STEPS = 8
 _READ_AT_ONCE = 60
 _MOST_IN_A_DIGEST = 50
 _MOST_SENDS = 6
+_QUIET = 0.25
 _UNANSWERED = 3.0
 """Seconds after a request that was not answered in which the provider's webhook may still tell that it was taken."""
 _OPERATOR_PAUSE, _ACCOUNT_PAUSE = 300.0, 300.0
@@ -151,7 +152,7 @@ class Dispatcher:
         batch = _batch(waiting, digests=turn.pace.digest_after > 0)
         if not batch:
             return None
-        wait = await self.pacing.charge(turn)
+        wait = self._until_quiet(batch) or await self.pacing.charge(turn)
         if wait is not None:
             return wait
         message_id = f"m{secrets.token_hex(12)}"
@@ -160,6 +161,15 @@ class Dispatcher:
             return None
         await self.ledger.begin(_message_document(message_id, channel, sender, claimed))
         return await self._send(turn, channel, sender, _written(message_id, claimed))
+
+    def _until_quiet(self, batch: list[dict[str, Any]]) -> Wait | None:
+        """Where several have come at about the same time, more are likely to."""
+        if len(batch) == 1:
+            return None
+        now = datetime.now(UTC)
+        oldest, newest = ((now - each["accepted_at"]).total_seconds() for each in _ends(batch))
+        quiet = newest >= _QUIET or oldest >= self.settings.gather_most
+        return None if quiet else Wait(_QUIET - newest, "gather")
 
     async def _resume(self, turn: Turn, channel: Channel, sender: Sender, message_id: str) -> Wait | None:
         """Clears up after whoever had the lane before and did not get to the end."""
@@ -316,6 +326,12 @@ def _batch(waiting: list[dict[str, Any]], *, digests: bool) -> list[dict[str, An
         return waiting[:1]
     together = waiting[:_MOST_IN_A_DIGEST]
     return sorted(together, key=lambda each: (each["at"], each["_id"]))
+
+
+def _ends(batch: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What came first and last."""
+    by_arrival = sorted(batch, key=lambda each: each["accepted_at"])
+    return by_arrival[0], by_arrival[-1]
 
 
 def _written(message_id: str, entries: list[dict[str, Any]]) -> Message:

@@ -45,8 +45,6 @@ async def stores(running_redis: RedisServer, mongo_server: MongoServer, sandbox:
         await running_redis.start()
     if mongo_server.pid is None:
         await mongo_server.start()
-    async with Services(Settings(_env_file=None)) if False else _nothing():
-        pass
     urls = {f"{use}_url": running_redis.url(db) for db, use in enumerate(("cache", "session", "queue"))}
     return Settings(
         _env_file=None,
@@ -67,3 +65,137 @@ async def stores(running_redis: RedisServer, mongo_server: MongoServer, sandbox:
             webhook_networks=[ip_network("127.0.0.0/8")],  # type: ignore[list-item]
         ),
     )
+
+
+@pytest.fixture(scope="module")
+async def telling(stores: Settings, sandbox: SandboxServer) -> AsyncIterator[Telling]:
+    """A worker on `notifications:queue`, and a front end that the sandbox's webhooks come to."""
+    services = Services(stores)
+    await services.queue.flushall()
+    async with worker(stores, CATALOGUE, ["notifications:queue"]), front_end(stores, CATALOGUE) as url:
+        tell_webhooks(sandbox, f"{url}/v1/webhooks/whatsapp")
+        yield Telling(services, sandbox, url)
+        tell_webhooks(sandbox, None)
+    await services.close()
+
+
+def tell_webhooks(sandbox: SandboxServer, url: str | None) -> None:
+    """Where the sandbox's Meta calls."""
+    sandbox.http.post(f"{sandbox.url}/sandbox/whatsapp/webhooks", json={"meta": url}).raise_for_status()
+
+
+@dataclass
+class Person:
+    """An owner with a phone."""
+
+    owner: str
+    number: str
+    channel: str = "whatsapp"
+
+
+@dataclass
+class Telling:
+    """Everything that takes part."""
+
+    services: Services
+    sandbox: SandboxServer
+    front_end: str
+
+    async def person(self, *, opened: bool = False, fallback: str | None = None) -> Person:
+        """Somebody new whose WhatsApp channel is verified with the code that came to the phone.
+
+        `opened`: who has written within the last 24 hours.
+        """
+        owner, number = f"owner-{secrets.token_hex(4)}", f"+1202555{next(_NUMBERS)}"
+        book = self.services.channels
+        if fallback is not None:
+            await book.add(owner, "console", name=fallback)
+        await book.add(owner, "whatsapp", number=number, fallback=fallback)
+        (message,) = await self.arrived(number, 1)
+        await book.verify(owner, "whatsapp", message["text"].split("*")[1])
+        await book.make_default(owner, "whatsapp")
+        who = Person(owner, number)
+        if opened:
+            await self.writes(who, "Hello")
+        return who
+
+    async def tell(self, who: Person, *titles: str, **how: Any) -> list[str]:
+        """Submits a notification for each title; the ids of their jobs."""
+        found = []
+        for title in titles or ("BTCUSDT crossed above 60,000",):
+            note = Notification(
+                notification_id=f"{secrets.token_hex(6)}.1", owner=who.owner, title=title,
+                **{"text": "Price 60,012.40.", "symbol": "BTCUSDT", "at": datetime.now(UTC)} | how,
+            )  # fmt: skip
+            found.append(await self.submit(note))
+        return found
+
+    async def submit(self, note: Notification) -> str:
+        done = await self.services.jobs.submit(
+            CATALOGUE["send_notification"], note, job_id=note.job_id, client=note.owner, share=False
+        )
+        return done.job_id
+
+    def phone(self, number: str) -> list[dict[str, Any]]:
+        """What the phone shows, without the codes."""
+        state = self.sandbox.get("/sandbox/phone/state", number=number).json()
+        shown = state["phone"] if state["phone"] and state["phone"]["number"] == number.lstrip("+") else None
+        return [] if shown is None else shown["messages"]
+
+    def alerts(self, who: Person) -> list[dict[str, Any]]:
+        """The alerts that arrived on a phone, the oldest first."""
+        out = [each for each in self.phone(who.number) if not each["incoming"] and each["template"] != "crypto_code"]
+        return [each for each in out if each["status"] in ("sent", "delivered", "read")]
+
+    async def arrived(self, number: str, count: int) -> list[dict[str, Any]]:
+        """Waits until the phone has so many messages from us."""
+        found: list[dict[str, Any]] = []
+
+        async def there() -> bool:
+            found[:] = [each for each in self.phone(number) if not each["incoming"]]
+            return len(found) >= count
+
+        await until(there)
+        return found
+
+    async def reached(self, who: Person, state: str, count: int = 1) -> list[dict[str, Any]]:
+        """Waits until so many of an owner's notifications are in a state; all of them."""
+        found: list[dict[str, Any]] = []
+
+        async def there() -> bool:
+            found[:] = await self.services.mongo.notifications.newest(who.owner, 100)
+            return sum(each["state"] == state for each in found) >= count
+
+        await until(there)
+        return found
+
+    async def writes(self, who: Person, text: str) -> None:
+        """They write to us, and it is noted."""
+        before = (await self.channel(who)).get("window_until")
+        self.steer(who, text=text)
+
+        async def noted() -> bool:
+            return (await self.channel(who)).get("window_until") != before
+
+        await until(noted)
+
+    def steer(self, who: Person, **how: Any) -> None:
+        said = {"number": who.number, **how}
+        self.sandbox.http.post(f"{self.sandbox.url}/sandbox/phone/steer", json=said).raise_for_status()
+
+    def refuse(self, code: int, times: int = 1, *, later: bool = False) -> None:
+        said = {"code": code, "times": times, "later": later}
+        self.sandbox.http.post(f"{self.sandbox.url}/sandbox/whatsapp/refuse", json=said).raise_for_status()
+
+    async def channel(self, who: Person) -> dict[str, Any]:
+        found = await self.services.mongo.channels.named(who.owner, who.channel)
+        assert found is not None
+        return found
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+    """Waits for a condition."""
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        await asyncio.sleep(0.02)
