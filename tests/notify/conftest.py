@@ -79,6 +79,17 @@ async def telling(stores: Settings, sandbox: SandboxServer) -> AsyncIterator[Tel
     await services.close()
 
 
+@pytest.fixture
+async def telling_alone(stores: Settings, sandbox: SandboxServer) -> AsyncIterator[Telling]:
+    """Without a worker and a front end: a test has workers of its own, and no webhook tells anything."""
+    services = Services(stores)
+    await services.queue.flushall()
+    tell_webhooks(sandbox, None)
+    yield Telling(services, sandbox, "")
+    sandbox.mend()
+    await services.close()
+
+
 def tell_webhooks(sandbox: SandboxServer, url: str | None) -> None:
     """Where the sandbox's Meta calls."""
     sandbox.http.post(f"{sandbox.url}/sandbox/whatsapp/webhooks", json={"meta": url}).raise_for_status()
@@ -106,18 +117,21 @@ class Telling:
 
         `opened`: who has written within the last 24 hours.
         """
-        owner, number = f"owner-{secrets.token_hex(4)}", f"+1202555{next(_NUMBERS)}"
-        book = self.services.channels
+        who, book = await self.invited(), self.services.channels
         if fallback is not None:
-            await book.add(owner, "console", name=fallback)
-        await book.add(owner, "whatsapp", number=number, fallback=fallback)
-        (message,) = await self.arrived(number, 1)
-        await book.verify(owner, "whatsapp", message["text"].split("*")[1])
-        await book.make_default(owner, "whatsapp")
-        who = Person(owner, number)
+            await book.add(who.owner, "console", name=fallback)
+            await book.set_fallback(who.owner, "whatsapp", fallback)
         if opened:
             await self.writes(who, "Hello")
         return who
+
+    async def invited(self) -> Person:
+        """Somebody with an active WhatsApp channel, as `person`, with no webhook needed."""
+        owner, number = f"owner-{secrets.token_hex(4)}", f"+1202555{next(_NUMBERS)}"
+        await self.services.channels.add(owner, "whatsapp", number=number)
+        (message,) = await self.arrived(number, 1)
+        await self.services.channels.verify(owner, "whatsapp", message["text"].split("*")[1])
+        return Person(owner, number)
 
     async def tell(self, who: Person, *titles: str, **how: Any) -> list[str]:
         """Submits a notification for each title; the ids of their jobs."""
