@@ -287,7 +287,8 @@ class SandboxSettings(Group):
     whatsapp_app_secret: SecretStr | None = Field(
         None, description="Signs what it tells by webhook; unset: it is not signed."
     )
-    whatsapp_webhook: str | None = Field(None, description="Where it tells what became of messages.")
+    whatsapp_webhook: str | None = Field(None, description="Where its Meta tells what became of messages.")
+    waha_webhook: str | None = Field(None, description="Where its WAHA does; key and secret are those above.")
 
 
 class LocalSettings(Group):

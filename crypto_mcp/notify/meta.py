@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import orjson
 
-from crypto_mcp.notify.sending import Meaning, Message, SendFailed, Sent, Target
+from crypto_mcp.notify.sending import Meaning, Message, SendFailed, Sent, Target, reference
 
 if TYPE_CHECKING:
     from crypto_mcp.settings import NotifySettings
@@ -141,7 +141,7 @@ def _read(response: httpx2.Response, target: Target) -> Sent:
     try:
         called = str(body.get("contacts", [{}])[0].get("wa_id", ""))
         known = called == target.address.lstrip("+")
-        return Sent(str(body["messages"][0]["id"]), called="" if known else called)
+        return Sent(reference(str(body["messages"][0]["id"])), called="" if known else called)
     except (KeyError, IndexError, TypeError):
         meaning = Meaning.UNKNOWN if response.is_success else Meaning.RETRY
         raise SendFailed(meaning, f"http_{response.status_code}", "the answer names no message") from None

@@ -15,6 +15,8 @@ import orjson
 
 from crypto_mcp.errors import Forbidden, InvalidRequest
 from crypto_mcp.models.notifications import HeardReport, ReportParams, StatusReport
+from crypto_mcp.notify.sending import reference
+from crypto_mcp.notify.waha import bare_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +26,15 @@ if TYPE_CHECKING:
     from crypto_mcp.notify.sealing import Seal
 
 _STATUSES = frozenset({"sent", "delivered", "read", "failed"})
+_ACKS: dict[Any, Literal["sent", "delivered", "read", "failed"]] = {
+    -1: "failed",
+    1: "sent",
+    2: "delivered",
+    3: "read",
+    4: "read",
+}
+"""0 is still on its way to WhatsApp's server."""
+
 _STOP = frozenset(
     {"stop", "stopp", "stopall", "unsubscribe", "end", "quit", "cancel", "arret", "arrêt", "parar", "baja", "sair"}
 )
@@ -75,6 +86,33 @@ def read_meta(body: bytes, seal: Seal | None) -> ReportParams:
     )
 
 
+def read_waha(body: bytes, seal: Seal | None) -> ReportParams:
+    """One event of WAHA; what concerns nobody here is left out."""
+    told = _object(body)
+    payload = told.get("payload")
+    if not isinstance(payload, dict):
+        return ReportParams()
+    if told.get("event") == "message.ack" and payload.get("ack") in _ACKS:
+        status = StatusReport(
+            provider="waha",
+            provider_id=reference(bare_id(payload.get("id"))),
+            status=_ACKS[payload["ack"]],
+            at=_seconds(_milliseconds(told.get("timestamp"))),
+        )
+        return ReportParams(statuses=[status])
+    sender = str(payload.get("from", ""))
+    if told.get("event") == "message" and not payload.get("fromMe") and seal is not None and sender.endswith("@c.us"):
+        heard = HeardReport(
+            provider="waha",
+            heard_id=reference(bare_id(payload.get("id"))),
+            marks=seal.marks(f"+{sender.removesuffix('@c.us')}"),
+            word=word_of(str(payload.get("body", ""))),
+            at=_seconds(payload.get("timestamp")),
+        )
+        return ReportParams(heard=[heard])
+    return ReportParams()
+
+
 def word_of(text: str) -> Literal["stop", "start", "other"]:
     """`stop`, `start` or `other`: what somebody who writes to us means."""
     word = text.strip().strip(".!").casefold()
@@ -107,7 +145,7 @@ def _meta_status(told: dict[str, Any]) -> StatusReport | None:
     code = errors[0].get("code") if errors else None
     return StatusReport(
         provider="meta",
-        provider_id=told["id"][:300],
+        provider_id=reference(told["id"]),
         message_id=opaque if isinstance(opaque, str) and len(opaque) <= 60 else None,
         status=told["status"],
         at=_seconds(told.get("timestamp")),
@@ -127,7 +165,7 @@ def _meta_heard(told: dict[str, Any], seal: Seal) -> HeardReport | None:
         text = str(inside.get("body") or inside.get("text") or (isinstance(reply, dict) and reply.get("title")) or "")
     return HeardReport(
         provider="meta",
-        heard_id=heard_id[:300],
+        heard_id=reference(heard_id),
         marks=seal.marks(f"+{number.lstrip('+')}"),
         word=word_of(text),
         at=_seconds(told.get("timestamp")),
@@ -154,6 +192,10 @@ def _seconds(told: Any) -> datetime:
         return datetime.fromtimestamp(int(told), UTC)
     except (TypeError, ValueError, OverflowError, OSError):
         return datetime.now(UTC)
+
+
+def _milliseconds(told: Any) -> Any:
+    return told // 1000 if isinstance(told, int) else None
 
 
 def _dicts(told: Any) -> list[dict[str, Any]]:

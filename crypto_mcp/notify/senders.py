@@ -29,6 +29,10 @@ class Senders:
             from crypto_mcp.notify.meta import Meta
 
             return Meta(settings)
+        if settings.waha_url is not None:
+            from crypto_mcp.notify.waha import Waha
+
+            return Waha(settings)
         return None
 
     @cached_property

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+
+def reference(provider_id: str) -> str:
+    """A provider's id of a message as it is kept: hashed, for WhatsApp's have the recipient's number inside."""
+    return hashlib.blake2b(provider_id.encode(), digest_size=16).hexdigest()
 
 
 class Meaning(StrEnum):
@@ -85,7 +91,7 @@ class Sent:
     """A provider has taken a message.
 
     Attributes:
-        provider_id: its id there.
+        provider_id: its id there, as a `reference`.
         called: what the provider calls the number, digits only, where that differs from ours.
         delivered: whether taking it is having it: a webhook, the console.
     """

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from crypto_mcp.sandbox.callbacks import Callbacks
 from crypto_mcp.sandbox.phones import Phones
 from crypto_mcp.sandbox.venue import JSON, TurnedAway
+from crypto_mcp.sandbox.waha import Waha
 from crypto_mcp.sandbox.whatsapp import WhatsApp
 from crypto_mcp.validation import explain
 
@@ -56,23 +57,32 @@ class Messaging:
     def __init__(self, settings: SandboxSettings, serving: Serving, clock: Callable[[], int]) -> None:
         self._serving = serving
         self.phones = Phones(clock)
-        self.callbacks = Callbacks({"meta": settings.whatsapp_webhook})
+        self.callbacks = Callbacks({"meta": settings.whatsapp_webhook, "waha": settings.waha_webhook})
         self.whatsapp = WhatsApp(settings, self.phones, self.callbacks, clock)
+        self.waha = Waha(settings, self.phones, self.callbacks, clock)
 
     def routes(self) -> list[BaseRoute]:
         """All of it."""
         return [
             Route("/graph/{version}/{phone_id}/messages", self._meta, methods=["POST"]),
+            Route("/waha/api/sendText", self._send_text, methods=["POST"]),
+            Route("/waha/api/contacts/check-exists", self._check_exists),
+            Route("/waha/api/sessions/{session}", self._session),
             Route("/sandbox/phone", self._page),
             Route("/sandbox/phone/state", self._state),
             Route("/sandbox/phone/steer", self._steer, methods=["POST"]),
             Route("/sandbox/whatsapp/refuse", self._refuse, methods=["POST"]),
+            Route("/sandbox/waha/session", self._steer_session, methods=["POST"]),
             Route("/sandbox/whatsapp/webhooks", self._webhooks, methods=["GET", "POST"]),
         ]
 
     def state(self) -> dict[str, Any]:
         """For `/sandbox/state`."""
-        return {"sent": self.whatsapp.sent, "phones": len(self.phones.all()), "callbacks": dict(self.callbacks.told)}
+        return {
+            "sent": self.whatsapp.sent + self.waha.sent,
+            "phones": len(self.phones.all()),
+            "callbacks": dict(self.callbacks.told),
+        }
 
     async def _meta(self, request: Request) -> Response:
         async def answer() -> Any:
@@ -85,14 +95,37 @@ class Messaging:
 
         return await self._served("/graph/messages", answer)
 
-    async def _served(self, path: str, answer: Callable[[], Awaitable[Any]]) -> Response:
+    async def _send_text(self, request: Request) -> Response:
+        async def answer() -> Any:
+            return self.waha.send_text(_key(request), orjson.loads(await request.body()))
+
+        return await self._served("/waha/api/sendText", answer, status=201)
+
+    async def _check_exists(self, request: Request) -> Response:
+        async def answer() -> Any:
+            asked = request.query_params
+            return self.waha.check_exists(_key(request), asked.get("session", "default"), asked.get("phone", ""))
+
+        return await self._served("/waha/api/contacts/check-exists", answer)
+
+    async def _session(self, request: Request) -> Response:
+        async def answer() -> Any:
+            return self.waha.session(_key(request), request.path_params["session"])
+
+        return await self._served("/waha/api/sessions", answer)
+
+    async def _steer_session(self, request: Request) -> Response:
+        self.waha.status = orjson.loads(await request.body())["status"]
+        return _json({"status": self.waha.status})
+
+    async def _served(self, path: str, answer: Callable[[], Awaitable[Any]], status: int = 200) -> Response:
         """Counted, and struck by the faults that are switched on: `latency` and `cut` after the message was taken."""
         self._serving.requests[path] += 1
         hit = self._serving.faults.strike(path)
         try:
             if "status" in hit:
                 raise TurnedAway(hit["status"].status, {"error": {"message": "An unknown error occurred", "code": 1}})
-            response = Response(orjson.dumps(await answer()), media_type=JSON)
+            response = Response(orjson.dumps(await answer()), status, media_type=JSON)
         except TurnedAway as away:
             if away.status in (403, 429) or away.status >= 500:
                 self._serving.refused[away.status] += 1
@@ -159,6 +192,10 @@ class Messaging:
             given = orjson.loads(await request.body())
             self.callbacks.urls |= {name: given[name] for name in given if name in ("meta", "waha")}
         return _json(self.callbacks.urls)
+
+
+def _key(request: Request) -> str:
+    return str(request.headers.get("x-api-key", request.query_params.get("x-api-key", "")))
 
 
 def _json(body: Any, status: int = 200) -> Response:

@@ -6,6 +6,7 @@ templates are approved: `crypto_alert` and `crypto_code`.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -115,7 +116,7 @@ class WhatsApp:
             raise refused(code, "As the sandbox was told.")
         phone = self._phones.phone(number)
         message = Carried(
-            f"wamid.{secrets.token_urlsafe(24)}", number, text, now, "meta",
+            _wamid(number), number, text, now, "meta",
             template=template, opaque=body.get("biz_opaque_callback_data"), button=button,
         )  # fmt: skip
         self.sent += 1
@@ -192,6 +193,14 @@ class WhatsApp:
             secret = self._settings.whatsapp_app_secret.get_secret_value().encode()
             headers["X-Hub-Signature-256"] = f"sha256={hmac.new(secret, body.encode(), hashlib.sha256).hexdigest()}"
         await self._callbacks.post("meta", body.encode(), headers)
+
+
+def _wamid(number: str) -> str:
+    """As Meta's are: in base64, and with the number inside."""
+    inside = (
+        b"\x1d\x1c\x18\x0b" + number.encode() + b"\x15\x02\x00\x11\x18\x12" + secrets.token_hex(10).upper().encode()
+    )
+    return f"wamid.{base64.b64encode(inside).decode()}"
 
 
 def _digits(to: Any) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.errors import Forbidden
-from crypto_mcp.notify.reports import check_meta, read_meta, report_id
+from crypto_mcp.notify.reports import check_meta, check_waha, read_meta, read_waha, report_id
 from crypto_mcp.notify.sealing import Seal
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import front_of
@@ -45,6 +45,14 @@ def webhook_routes(settings: NotifySettings) -> APIRouter:
         body = await request.body()
         check_meta(settings.meta_app_secret, body, x_hub_signature_256)
         await _queue(request, read_meta(body, seal), body)
+        return PlainTextResponse("")
+
+    @routes.post("/waha", summary="WAHA tells what became of messages", responses=described(403, 422, 503))
+    async def waha(request: Request, x_webhook_hmac: Annotated[str, Header()] = "") -> PlainTextResponse:
+        """Signed with the session's HMAC key."""
+        body = await request.body()
+        check_waha(settings.waha_hmac_key, body, x_webhook_hmac)
+        await _queue(request, read_waha(body, seal), body)
         return PlainTextResponse("")
 
     return routes

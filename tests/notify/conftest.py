@@ -73,7 +73,7 @@ async def telling(stores: Settings, sandbox: SandboxServer) -> AsyncIterator[Tel
     services = Services(stores)
     await services.queue.flushall()
     async with worker(stores, CATALOGUE, ["notifications:queue"]), front_end(stores, CATALOGUE) as url:
-        tell_webhooks(sandbox, f"{url}/v1/webhooks/whatsapp")
+        tell_webhooks(sandbox, f"{url}/v1/webhooks")
         yield Telling(services, sandbox, url)
         tell_webhooks(sandbox, None)
     await services.close()
@@ -91,8 +91,9 @@ async def telling_alone(stores: Settings, sandbox: SandboxServer) -> AsyncIterat
 
 
 def tell_webhooks(sandbox: SandboxServer, url: str | None) -> None:
-    """Where the sandbox's Meta calls."""
-    sandbox.http.post(f"{sandbox.url}/sandbox/whatsapp/webhooks", json={"meta": url}).raise_for_status()
+    """Where the sandbox's Meta and WAHA call."""
+    urls = {"meta": url and f"{url}/whatsapp", "waha": url and f"{url}/waha"}
+    sandbox.http.post(f"{sandbox.url}/sandbox/whatsapp/webhooks", json=urls).raise_for_status()
 
 
 @dataclass
@@ -158,7 +159,7 @@ class Telling:
 
     def alerts(self, who: Person) -> list[dict[str, Any]]:
         """The alerts that arrived on a phone, the oldest first."""
-        out = [each for each in self.phone(who.number) if not each["incoming"] and each["template"] != "crypto_code"]
+        out = [each for each in self.phone(who.number) if not each["incoming"] and "is your code" not in each["text"]]
         return [each for each in out if each["status"] in ("sent", "delivered", "read")]
 
     async def arrived(self, number: str, count: int) -> list[dict[str, Any]]:
