@@ -222,6 +222,7 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         ),
         scope="backtest:read",
         cost=5,
+        owned=True,
     ),
     JobKind(
         name="backtest_part",

@@ -64,8 +64,8 @@ def serve(control: socket.socket) -> None:
 
 def _warming() -> Iterator[str]:
     """Loads the engines step by step, what every search needs first."""
-    backtest = import_module("workers.backtest")
-    yield from backtest.warming()
+    runs = import_module("workers.backtest_runs")
+    yield from runs.warming()
 
 
 def _work(link: socket.socket) -> None:

@@ -25,6 +25,7 @@ from crypto_mcp.stores.channel_documents import ChannelDocuments
 from crypto_mcp.stores.mongo_errors import unavailable
 from crypto_mcp.stores.notification_documents import NotificationDocuments
 from crypto_mcp.stores.portfolio_documents import PortfolioDocuments
+from crypto_mcp.stores.trial_ledger import TrialLedger
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -45,6 +46,12 @@ INDEXES: dict[str, list[IndexModel]] = {
         IndexModel(
             [("venue", ASCENDING), ("symbol", ASCENDING), ("timeframe", ASCENDING), ("month", ASCENDING)],
             name="venue_1_symbol_1_timeframe_1_month_1",
+        )
+    ],
+    "trials": [
+        IndexModel(
+            [("client", ASCENDING), ("symbols", ASCENDING), ("timeframe", ASCENDING), ("first", ASCENDING)],
+            name="client_1_symbols_1_timeframe_1_first_1",
         )
     ],
     "analyses": [
@@ -120,6 +127,11 @@ class MongoStore:
     def candles(self) -> CandleDocuments:
         """The candle archive's documents."""
         return CandleDocuments(self._database["candles"], lambda: self.ensure_indexes("candles"))
+
+    @property
+    def trials(self) -> TrialLedger:
+        """How many strategies were tried on which data."""
+        return TrialLedger(self._database["trials"], lambda: self.ensure_indexes("trials"))
 
     async def results_between(
         self, kind: JobKind[Any, Any], where: dict[str, Any], begin: datetime | None, end: datetime, limit: int

@@ -82,7 +82,8 @@ async def test_what_cannot_be_tested_is_an_error_that_says_why(
 async def test_a_search_reports_the_best_and_judges_it_by_all_tries(ask: Ask) -> None:
     """The result is that of the best parameters; the verdict charges every try; the walk-forward trades unseen bars."""
     result = await ask("historical_backtest", **SEARCH, walk_forward={"windows": 4})
-    assert result["search"]["tried"] == result["verdict"]["trials"] == 32
+    verdict = result["verdict"]
+    assert result["search"]["tried"] == verdict["trials"] - verdict["earlier_trials"] == 32
     best = result["search"]["best"]
     assert result["parameters"] == best["parameters"] | {"stop": 3}
     assert result["statistics"]["total_return"] == pytest.approx(best["total_return"])
@@ -110,3 +111,17 @@ async def test_a_search_that_cannot_be_is_refused_before_anything_is_queued(
     problem = await ask("historical_backtest", **(SEARCH | {"search": search}))
     assert problem["code"] in ("bad_strategy", "bad_condition", "invalid_request"), problem
     assert said in str(problem), problem
+
+
+async def test_who_looks_again_is_charged_for_it(ask: Ask) -> None:
+    """Tries of earlier jobs count against the next verdict on the same bars, and the answer says so; the same question
+    on the same bars is no new try."""
+    bars = {"symbols": "SOLUSDT", "timeframe": "4h"}
+    first, again, other = [
+        (await ask("historical_backtest", **asked))["verdict"]
+        for asked in (SEARCH | bars, SEARCH | bars | {"detail": "full"}, bars | {"strategy": "turtle"})
+    ]
+    assert [verdict["earlier_trials"] for verdict in (first, again, other)] == [0, 0, 32]
+    assert other["trials"] == 33
+    assert "32 earlier tries" in str(other["reasons"])
+    assert other["deflated_sharpe_ratio"] < other["probabilistic_sharpe_ratio"]

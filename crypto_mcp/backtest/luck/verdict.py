@@ -65,10 +65,16 @@ class JudgedRun:
     bars_per_year: float
 
 
-def tally(table: TrialTable) -> Earlier:
-    """What a job's tries add to the count that later jobs are charged; ratios within 100 of 0."""
-    yearly = np.clip(np.nan_to_num(table.sharpe * np.sqrt(table.bars_per_year)), -100, 100)
-    return Earlier(len(table), float(yearly.sum()), float(np.square(yearly).sum()))
+def tally(tried: TrialTable | JudgedRun) -> Earlier:
+    """What a job's tries, or its single one, add to the count that later jobs are charged; ratios within 100 of 0."""
+    ratios = np.array([_ratio(tried)]) if isinstance(tried, JudgedRun) else tried.sharpe
+    yearly = np.clip(np.nan_to_num(ratios * np.sqrt(tried.bars_per_year)), -100, 100)
+    return Earlier(len(yearly), float(yearly.sum()), float(np.square(yearly).sum()))
+
+
+def _ratio(run: JudgedRun) -> float:
+    record = record_of(run.returns)
+    return 0.0 if record is None else record.sharpe
 
 
 def judge(
