@@ -19,6 +19,7 @@ from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect
 from crypto_mcp.jobs.leases import return_orphans
 from crypto_mcp.jobs.scripting import Scripts, unavailable
+from scheduler.alerts.role import AlertSweeping, WatcherRole
 from scheduler.equity import EquitySampling
 from scheduler.feed.role import FeedRole
 from scheduler.leader import Leadership
@@ -51,8 +52,9 @@ async def _serve(settings: Settings) -> None:
     scripts = Scripts(redis)
     leadership = Leadership(scripts)
     feed = asyncio.create_task(FeedRole(settings).run(stop))
+    watcher = asyncio.create_task(WatcherRole(settings).run(stop))
     jobs = JobClient(redis, settings.queue)
-    equity = EquitySampling(jobs)
+    equity, sweeping = EquitySampling(jobs), AlertSweeping(jobs)
     swarm = DockerSwarm(settings.scaling.docker_url, settings.scaling.stack) if settings.scaling.mode == "on" else None
     scaler = Autoscaler(settings.scaling, jobs, redis, swarm)
     scaling = asyncio.create_task(_while_leading(leadership, stop, settings.scaling.every, scaler.turn))
@@ -64,6 +66,7 @@ async def _serve(settings: Settings) -> None:
             if leads:
                 await _duties(redis, scripts, settings)
                 await equity.turn(datetime.now(UTC))
+                await sweeping.turn(datetime.now(UTC))
         except StoreUnavailable as error:
             log.warning("waiting for Redis", error=error.message)
         if leadership.leading != was_leading:
@@ -72,7 +75,7 @@ async def _serve(settings: Settings) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settings.queue.look_every):
                 await stop.wait()
-    await asyncio.gather(feed, scaling)
+    await asyncio.gather(feed, watcher, scaling)
     if swarm is not None:
         await swarm.close()
     with contextlib.suppress(StoreUnavailable):

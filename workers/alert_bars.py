@@ -15,6 +15,7 @@ import numpy as np
 
 from crypto_mcp.analysis.findings import Bools
 from crypto_mcp.conditions import Condition, evaluate, lookback, parse, timeframes
+from crypto_mcp.errors import NotEnoughData, SourceUnavailable
 from crypto_mcp.models.alerts import EvaluateParams, Fired
 from crypto_mcp.models.candles import Candles
 from crypto_mcp.models.timeframes import Timeframe
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]
 
+
+class NotThereYet(SourceUnavailable):
+    """The feed told of a bar that the archive and the exchange do not have yet."""
+
+
 _MARGIN = 2
 """Bars beyond what the newest value takes: the value before it, and one to spare."""
 
@@ -38,7 +44,7 @@ async def evaluate_alerts(job: Job, params: EvaluateParams) -> Fired:
     conditions = await services.mongo.alerts.conditions("bars", params.symbol, params.timeframe)
     evaluated = len(conditions)
     if conditions:
-        bars = await _bars(services, params.symbol, params.timeframe, params.first, params.last, _parsed(conditions))
+        bars = await _told_bars(services, params, _parsed(conditions))
         edges = await asyncio.to_thread(edges_of, _parsed(conditions), bars, params.first)
         for text, places in edges.items():
             where = {"symbol": params.symbol, "timeframe": params.timeframe, "condition": text}
@@ -86,6 +92,20 @@ async def _between(services: Services, symbol: str, timeframe: Timeframe, start:
     begin = datetime.fromtimestamp(start / 1000, UTC)
     found = await services.candles.between(symbol, timeframe, begin, datetime.fromtimestamp(end / 1000, UTC))
     return found.candles
+
+
+async def _told_bars(services: Services, params: EvaluateParams, conditions: Sequence[Condition]) -> Bars:
+    """The bars that the feed told of. The feed may be ahead of whoever is asked here."""
+    services.market.heed((params.last + params.timeframe.milliseconds) / 1000)
+    try:
+        bars = await _bars(services, params.symbol, params.timeframe, params.first, params.last, conditions)
+    except NotEnoughData as error:
+        raise NotThereYet(error.message, hint=error.hint, retry_after=1) from error
+    if bars.candles.open_time[-1] < params.last:
+        raise NotThereYet(
+            f"the bar of {params.symbol} that closed is not there yet", hint="It is asked for again.", retry_after=1
+        )
+    return bars
 
 
 def _parsed(texts: Sequence[str]) -> list[Condition]:
@@ -146,7 +166,7 @@ async def _intrabar(services: Services, tally: Tally, params: EvaluateParams) ->
     for name, text in sorted(groups):
         timeframe, condition = Timeframe(name), parse(text)
         if timeframe is Timeframe.M1:
-            bars = await _bars(services, params.symbol, timeframe, params.first, params.last, [condition])
+            bars = await _told_bars(services, params, [condition])
             places = (await asyncio.to_thread(edges_of, [condition], bars, params.first)).get(text, [])
             await _fire_at(services, tally, "intrabar", _group(params.symbol, name, text), bars, places)
             continue

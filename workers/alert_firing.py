@@ -62,7 +62,7 @@ async def fire_alerts(job: Job, params: FireParams) -> Fired:
     documents = job.services.mongo.alerts
     alerts = {alert["alert_id"]: alert for alert in await documents.these([c.alert_id for c in params.crossed])}
     at, tally = datetime.fromtimestamp(params.at / 1000, UTC), Tally()
-    now = await _exchange_time(job.services, at) if params.late else _present(at)
+    now = at if params.noticed_at is None else datetime.fromtimestamp(max(params.at, params.noticed_at) / 1000, UTC)
     for crossed in params.crossed:
         alert = alerts.get(crossed.alert_id)
         if alert is not None:
@@ -71,7 +71,10 @@ async def fire_alerts(job: Job, params: FireParams) -> Fired:
             tally.refused += 1
             tally.stale.append(crossed.alert_id)
             continue
-        event = Event(f"n{crossed.number}", at, now, params.price, crossed.number)
+        farthest = max(params.price, params.high) if crossed.above else min(params.price, params.low)
+        beyond = params.price > crossed.level if crossed.above else params.price < crossed.level
+        price = params.price if beyond else farthest
+        event = Event(f"n{crossed.number}", at, now, price, crossed.number)
         flip = {"level.side": "below" if crossed.above else "above"} if alert["level"].get("flips") else {}
         handle(tally, alert, event, flip)
     await settle(job.services, tally)
@@ -121,7 +124,7 @@ def handle(tally: Tally, alert: Document, event: Event, extra: Mapping[str, Any]
         tally.refused += 1
         return decision
     present = datetime.now(UTC)
-    fields: Document = {"number": number, "changed_at": present, **(extra or {})}
+    fields: Document = {"number": number, "changed_at": present, "crossed_at": event.at, **(extra or {})}
     if decision.verdict == "expired":
         fields["status"] = "expired"
     firing: Document = {
@@ -211,13 +214,3 @@ async def announce(services: Services, alert_ids: Sequence[str]) -> None:
         await services.queue.publish(ALERTS_CHANNEL, orjson.dumps(list(alert_ids)))
     except (RedisError, OSError) as error:
         raise unavailable(error) from error
-
-
-def _present(at: datetime) -> datetime:
-    """Now, never before the event: the exchange's clock may be ahead of ours."""
-    return max(at, datetime.now(UTC))
-
-
-async def _exchange_time(services: Services, at: datetime) -> datetime:
-    """Now by the clock that told the time of the event."""
-    return max(at, datetime.fromtimestamp(await services.market.now(), UTC))

@@ -111,7 +111,7 @@ async def _judge(
         metric = metric_of(alert["condition"])
         assert metric is not None
         value = figures.get(metric.name)
-        if value is None or alert["armed_at"] >= at:
+        if value is None:
             continue
         holds, event = metric.holds(value), f"t{at:%Y%m%dT%H%M}"
         if event in alert["recent"]:

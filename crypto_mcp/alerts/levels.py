@@ -104,7 +104,8 @@ class Levels:
     def step(self, move: Move) -> tuple[list[Crossing], list[Arming]]:
         """What a move does. An alert fires at most once in it.
 
-        Extremes count for alerts that stood as they stand before the move began; for others only its last price does.
+        Extremes count for alerts that stood as they stand before the move began, the last price for those that came to
+        stand so within it; a move from before says nothing. So a move that is told again does nothing again.
         """
         crossings: list[Crossing] = []
         armings: list[Arming] = []
@@ -131,7 +132,7 @@ class Levels:
             _, entry, threshold = heapq.heappop(heap)
             if threshold.entry != entry:
                 continue
-            if threshold.since <= move.since or side * threshold.level < last:
+            if _counts(threshold, move, beyond=side * threshold.level < last):
                 fired.append(threshold)
                 self._cross(threshold, move, crossings)
             else:
@@ -149,7 +150,7 @@ class Levels:
             if threshold.entry != entry:
                 continue
             aside.append(threshold)
-            if threshold.since > move.since and side * threshold.release < last:
+            if not _counts(threshold, move, beyond=last <= side * threshold.release):
                 continue
             threshold.armed, threshold.since = True, move.at
             armings.append(Arming(threshold.alert_id, threshold.number, move.at))
@@ -183,3 +184,8 @@ class Levels:
         threshold.entry = self._entries
         key = threshold.side * threshold.level if threshold.armed else -threshold.side * threshold.release
         heapq.heappush(self._heaps[threshold.side, threshold.armed], (key, threshold.entry, threshold))
+
+
+def _counts(threshold: Threshold, move: Move, *, beyond: bool) -> bool:
+    """Whether a move says something of an alert: its extremes do, or its last price, which is `beyond`."""
+    return threshold.since <= move.since or (beyond and threshold.since < move.at)

@@ -123,7 +123,7 @@ class PriceMove(NamedTuple):
     """Where a price went since it was last told: the last price, when (ms since the epoch), and the extremes between.
 
     `low` and `high` are of what was seen: a spike that came and went between two events of the exchange is in them as
-    soon as the bar in progress shows it.
+    soon as the bar in progress shows it. They lie between `since` and `at`.
     """
 
     symbol: str
@@ -131,6 +131,7 @@ class PriceMove(NamedTuple):
     at: int
     low: float
     high: float
+    since: int
 
 
 def encoded_moves(moves: Iterable[PriceMove]) -> bytes:

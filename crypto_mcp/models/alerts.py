@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, AwareDatetime, Field, WithJsonSchema, model_validator
 
 from crypto_mcp.models.answers import UNLISTED, Contract
-from crypto_mcp.models.notifications import ChannelKind, ChannelName, Priority
+from crypto_mcp.models.notifications import ChannelKind, ChannelName, ChannelView, Priority
 from crypto_mcp.models.portfolio import Sparse
 from crypto_mcp.models.privacy import PRIVATE
 from crypto_mcp.models.risk import PortfolioId
@@ -49,7 +49,7 @@ LISTED_AS_OBJECT = WithJsonSchema({"type": "object"})
 class ChannelChange(Contract):
     """What to do with a channel."""
 
-    do: Literal["list", "add", "verify", "remove"] = "list"
+    do: Literal["list", "add", "verify", "remove", "default"] = "list"
     name: ChannelName | None = None
     kind: ChannelKind | None = None
     address: Annotated[str | None, PRIVATE] = Field(None, max_length=500, description="Number (E.164) or URL.")
@@ -81,11 +81,13 @@ class AlertParams(Contract):
     )
     max_per_day: int | None = Field(None, ge=1, le=1000, description="Firings told.", json_schema_extra=UNLISTED)
     quiet_hours: str | None = Field(
-        None, pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$", description="`22:00-07:00`: told after."
+        None, pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$", description="`22:00-07:00`; time_zone."
     )
-    time_zone: TimeZone | None = Field(None, description="Or UTC.")
-    expires_at: AwareDatetime | None = Field(None, description="When it ends.")
-    priority: Priority | None = Field(None, description="critical: always now.")
+    time_zone: TimeZone | None = Field(
+        None, description="Of quiet hours; UTC if absent.", json_schema_extra=UNLISTED
+    )
+    expires_at: AwareDatetime | None = Field(None, description="Its end.")
+    priority: Priority | None = Field(None, description="critical: at once.")
     message: Annotated[str | None, PRIVATE] = Field(
         None, max_length=500, description="With {symbol} {price} {condition} {time}."
     )
@@ -181,17 +183,6 @@ class DryRun(Sparse):
     basis: str = Field(description="The data it was looked up in.")
 
 
-class ChannelView(Sparse):
-    """A way to reach the owner."""
-
-    name: str
-    kind: str
-    address: str = Field(description="Masked.")
-    state: str
-    default: bool = False
-    fallback: str | None = None
-
-
 class AlertReport(Sparse):
     """What became of an action."""
 
@@ -224,7 +215,7 @@ class FireParams(Contract):
     high: float = Field(description="Highest.")
     price: float = Field(description="Last price of the move.")
     at: int = Field(description="When, ms since the epoch.")
-    late: bool = Field(False, description="Found by catching up.")
+    noticed_at: int | None = Field(None, description="When it was noticed, by the exchange's clock.")
     crossed: list[Crossed] = Field(min_length=1, max_length=500, description="Alerts and their levels.")
 
 

@@ -61,9 +61,12 @@ SCHEMA: dict[str, Any] = {
 }
 """What MongoDB itself refuses to keep."""
 
+BY_STREAM = ["price", "bars", "intrabar"]
+"""How alerts are looked at by the watchers."""
+
 PRICE_FIELDS = {
     "_id": 0, "alert_id": 1, "symbol": 1, "watch": 1, "status": 1, "level": 1, "repeat": 1, "number": 1,
-    "armed_number": 1, "armed_at": 1, "timeframe": 1, "changed_at": 1,
+    "armed_number": 1, "armed_at": 1, "crossed_at": 1, "timeframe": 1,
 }  # fmt: skip
 """What a watcher needs of an alert."""
 
@@ -145,14 +148,30 @@ class AlertDocuments:
 
     # For the watcher
 
-    async def active(self, *, changed_since: datetime | None = None) -> AsyncIterator[Documents]:
-        """What has to be watched, in parts; or every alert that changed since."""
-        query: dict[str, Any] = (
-            {"status": "active"} if changed_since is None else {"changed_at": {"$gte": changed_since}}
-        )
+    async def symbols(self) -> list[str]:
+        """Those that prices or bars of are watched."""
+        with _translated():
+            return list(await self._alerts.distinct("symbol", {"status": "active", "watch": {"$in": BY_STREAM}}))
+
+    async def active(self, symbols: Sequence[str]) -> AsyncIterator[Documents]:
+        """What has to be watched of these symbols, in parts."""
+        where = {"status": "active", "watch": {"$in": BY_STREAM}, "symbol": {"$in": list(symbols)}}
+        async for part in self._parts(where):
+            yield part
+
+    async def changed(self, since: datetime) -> AsyncIterator[Documents]:
+        """Every alert that has changed since, in parts."""
+        async for part in self._parts({"changed_at": {"$gte": since}}):
+            yield part
+
+    async def watched(self, alert_ids: Sequence[str]) -> Documents:
+        """What a watcher needs of these alerts."""
+        return await self.these(alert_ids, fields=PRICE_FIELDS)
+
+    async def _parts(self, query: Mapping[str, Any]) -> AsyncIterator[Documents]:
         with _translated():
             cursor = self._alerts.find(query, PRICE_FIELDS, batch_size=5000)
-            while part := await cursor.to_list(2000):
+            while part := await cursor.to_list(1000):
                 yield part
 
     async def these(self, alert_ids: Sequence[str], *, fields: Mapping[str, Any] | None = None) -> Documents:

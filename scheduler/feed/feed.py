@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_TELL_PRICES_EVERY = 0.1
+_TELL_PRICES_EVERY = 0.025
 _LOOK_EVERY = 1.0
 _READ_WANTS_EVERY = 5.0
 _GRACE_MS = 3000
@@ -68,7 +68,7 @@ class Feed:
         self._moves: dict[str, PriceMove] = {}
         self._prices: dict[str, LastPrice] = {}
         self._heard_at: dict[str, int] = {}
-        self._in_progress: dict[str, tuple[int, float, float]] = {}
+        self._in_progress: dict[str, tuple[int, float, float, int]] = {}
         self._source = "binance"
         self._time = HeardTime()
         self._filler = Filler(market, self._hand_on, self._time.now)
@@ -153,7 +153,7 @@ class Feed:
             self._hear_bar(event)
         elif isinstance(event, Tick):
             price = float(event.price)
-            self._move(event.symbol, price, event.at, price, price)
+            self._move(PriceMove(event.symbol, price, event.at, price, price, event.at))
             if event.symbol in self._symbols and event.at >= self._heard_at.get(event.symbol, 0):
                 self._prices[event.symbol] = LastPrice(Decimal(event.price), _time(event.at), self._source)
         self._time.heard(event.at)
@@ -162,33 +162,37 @@ class Feed:
         bar = event.bar
         self._source = bar.source
         if bar.timeframe == "1m":
-            low, high = self._new_extremes(bar)
-            self._move(bar.symbol, bar.close, event.at, low, high)
+            self._move(self._within_minute(event))
         series = self._series.get(bar.series)
         if series is not None and event.closed:
             self._hand_on(series, series.heard(bar))
 
-    def _new_extremes(self, bar: ClosedBar) -> tuple[float, float]:
-        """How far the price went within the bar beyond what an earlier event of the bar showed."""
-        time_, low, high = self._in_progress.get(bar.symbol, (0, bar.close, bar.close))
-        self._in_progress[bar.symbol] = (bar.open_time, bar.low, bar.high)
+    def _within_minute(self, event: Bar) -> PriceMove:
+        """How far the price went within the bar beyond what an earlier event of the bar showed, and since when."""
+        bar = event.bar
+        time_, low, high, told = self._in_progress.get(bar.symbol, (0, bar.close, bar.close, 0))
+        self._in_progress[bar.symbol] = (bar.open_time, bar.low, bar.high, event.at)
         if time_ != bar.open_time:
-            return bar.low, bar.high
-        return (bar.low if bar.low < low else bar.close), (bar.high if bar.high > high else bar.close)
+            return PriceMove(bar.symbol, bar.close, event.at, bar.low, bar.high, bar.open_time)
+        news = bar.low < low or bar.high > high
+        lowest, highest = (bar.low if bar.low < low else bar.close), (bar.high if bar.high > high else bar.close)
+        return PriceMove(bar.symbol, bar.close, event.at, lowest, highest, told if news else event.at)
 
-    def _move(self, symbol: str, price: float, at: int, low: float, high: float) -> None:
+    def _move(self, move: PriceMove) -> None:
         """Conflated with what was heard since prices were told last; an event that comes late only widens it."""
+        symbol = move.symbol
         if symbol not in self._symbols:
             return
-        newest = at >= self._heard_at.get(symbol, 0)
+        newest = move.at >= self._heard_at.get(symbol, 0)
         before = self._moves.get(symbol)
-        if before is None:
-            if newest:
-                self._moves[symbol] = PriceMove(symbol, price, at, min(low, price), max(high, price))
-        else:
-            last = (price, at) if newest else (before.price, before.at)
-            self._moves[symbol] = PriceMove(symbol, *last, min(before.low, low, price), max(before.high, high, price))
-        self._heard_at[symbol] = max(at, self._heard_at.get(symbol, 0))
+        low, high = min(move.low, move.price), max(move.high, move.price)
+        if before is not None:
+            last = (move.price, move.at) if newest else (before.price, before.at)
+            since = min(before.since, move.since)
+            self._moves[symbol] = PriceMove(symbol, *last, min(before.low, low), max(before.high, high), since)
+        elif newest:
+            self._moves[symbol] = move._replace(low=low, high=high)
+        self._heard_at[symbol] = max(move.at, self._heard_at.get(symbol, 0))
 
     # What is told
 
@@ -226,7 +230,7 @@ class Feed:
         self._filler.want([series])
 
     async def _tell_prices(self) -> None:
-        """Ten times a second, what moved."""
+        """Forty times a second, what moved."""
         while True:
             await asyncio.sleep(_TELL_PRICES_EVERY)
             if not self._moves:

@@ -1,0 +1,1 @@
+"""The watcher of alerts: prices and closed bars in, jobs on `alerts:pending` out."""

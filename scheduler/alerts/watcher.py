@@ -1,0 +1,386 @@
+"""The watcher: every price and every closed bar of its symbols, against the alerts on them.
+
+Prices come by a channel, which may lose some; closed bars come from the feed's stream, each once. A bar says again what
+the minute's prices said, so whatever was missed is found with it, late and said to be. How far a series was looked at
+is kept in Redis (`alerts:seen`): a watcher that takes over goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING
+
+import orjson
+import structlog
+from redis.exceptions import RedisError
+
+from crypto_mcp.alerts.levels import ABOVE, Move
+from crypto_mcp.catalogue import CATALOGUE
+from crypto_mcp.errors import CryptoMcpError, NotEnoughData, StoreUnavailable
+from crypto_mcp.jobs.scripting import insist, unavailable
+from crypto_mcp.market.live import ALERTS_CHANNEL, BARS, PRICES_CHANNEL, PUBLISHED, ClosedBar, decoded_moves
+from crypto_mcp.market.watching import forget, want
+from crypto_mcp.models.alerts import Crossed, EvaluateParams, FireParams
+from crypto_mcp.models.timeframes import Timeframe
+from scheduler.alerts.book import AlertBook
+from scheduler.alerts.sharing import Membership
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from redis.asyncio import Redis
+
+    from crypto_mcp.alerts.levels import Arming, Crossing
+    from crypto_mcp.jobs.client import JobClient
+    from crypto_mcp.market.candle_reader import CandleReader
+    from crypto_mcp.settings import AlertSettings
+    from crypto_mcp.stores.alert_documents import AlertDocuments
+    from scheduler.alerts.book import Series
+
+log = structlog.get_logger(__name__)
+
+SEEN = "alerts:seen"
+"""Hash: {symbol}:{timeframe} -> open time of the newest bar that was looked at."""
+
+_AT_ONCE = 1000
+_BLOCK_MS = 1000
+_CROSSED_A_JOB = 200
+_WANTED_FOR, _SAY_EVERY = 300.0, 60.0
+_OVERLAP = timedelta(seconds=30)
+_PAUSE = 1.0
+_FARTHEST_BACK = timedelta(days=30)
+_M1 = Timeframe.M1
+
+
+class AlertWatcher:
+    """One process's watcher."""
+
+    def __init__(
+        self, settings: AlertSettings, queue: Redis, channel: Redis, jobs: JobClient, documents: AlertDocuments,
+        candles: CandleReader, clock: Callable[[], Awaitable[float]],
+    ) -> None:  # fmt: skip
+        self.book = AlertBook()
+        self.members = Membership(queue, settings.watchers_look_every)
+        self.ready = asyncio.Event()
+        self._every = settings.watchers_look_every
+        self._queue, self._channel = queue, channel
+        self._jobs, self._documents, self._candles, self._clock = jobs, documents, candles, clock
+        self._heard = 0
+        self._seen: dict[str, int] = {}
+        self._armings: list[Arming] = []
+        self._owned: set[str] = set()
+        self._position: str | None = None
+        self._wants_changed = asyncio.Event()
+        self._changed_at = datetime.now(UTC)
+        self._taking = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await insist(self._documents.prepare)
+        await insist(self._join)
+        async with asyncio.TaskGroup() as group:
+            for work in (self._follow_changes, self._follow_prices, self._follow_bars, self._stay, self._say_wants):
+                group.create_task(work(), name=work.__name__)
+
+    async def leave(self) -> None:
+        """Others take over at once."""
+        with contextlib.suppress(RedisError, OSError):
+            await self.members.leave()
+            await forget(self._queue, self._wants)
+
+    @property
+    def _wants(self) -> str:
+        return f"alerts:{self.members.name}"
+
+    # Which symbols are ours
+
+    async def _join(self) -> None:
+        try:
+            await self.members.beat()
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
+    async def _stay(self) -> None:
+        """Says that it lives; takes over, or gives up, symbols as others come and go."""
+        await insist(self._load)
+        while True:
+            try:
+                if await self.members.beat():
+                    log.info("watchers", living=len(self.members.living))
+                    await self._load()
+            except (RedisError, OSError, StoreUnavailable) as error:
+                log.warning("the watcher waits", error=str(error))
+            await asyncio.sleep(self._every)
+
+    async def _load(self) -> None:
+        """The alerts of our symbols, as they are kept; what their series missed is caught up."""
+        async with self._taking:
+            began = time.monotonic()
+            if self._position is None:
+                self._position = await self._newest_entry()
+            ours = {symbol for symbol in await self._documents.symbols() if self.members.has(symbol)}
+            gained, self._owned = ours - self._owned, ours
+            self.book.keep_only(ours)
+            async for part in self._documents.active(sorted(gained)):
+                for document in part:
+                    self.book.put(document)
+                await asyncio.sleep(0)
+            await self._catch_up(gained)
+        self._wants_changed.set()
+        self.ready.set()
+        took = round(time.monotonic() - began, 2)
+        log.info("watches alerts", alerts=len(self.book), symbols=len(ours), gained=len(gained), seconds=took)
+
+    async def _newest_entry(self) -> str:
+        """Where the stream of bars ends now; what is before it is caught up."""
+        try:
+            found = await self._queue.xrevrange(BARS, count=1)
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        return found[0][0].decode() if found else "0-0"
+
+    # Definitions
+
+    async def _follow_changes(self) -> None:
+        """Alerts that change, as soon as they do; after an interruption all that changed since."""
+        await self.ready.wait()
+        while True:
+            try:
+                async with self._channel.pubsub() as channel:
+                    await channel.subscribe(ALERTS_CHANNEL)
+                    await self._read_changed()
+                    while True:
+                        message = await channel.get_message(ignore_subscribe_messages=True, timeout=None)
+                        if message is not None:
+                            now = datetime.now(UTC)
+                            await self._read(orjson.loads(message["data"]))
+                            self._changed_at = now
+            except (RedisError, OSError, StoreUnavailable) as error:
+                log.warning("changes of alerts cannot be heard", error=str(error))
+                await asyncio.sleep(_PAUSE)
+
+    async def _read_changed(self) -> None:
+        """What changed since changes were heard last, and what such alerts missed meanwhile."""
+        now, symbols = datetime.now(UTC), set()
+        async for part in self._documents.changed(self._changed_at - _OVERLAP):
+            self._apply(part)
+            symbols |= {document["symbol"] for document in part}
+        async with self._taking:
+            await self._again(symbols & self._owned, self._changed_at - _OVERLAP)
+        self._changed_at = now
+
+    async def _read(self, alert_ids: Sequence[str]) -> None:
+        found = await self._documents.watched(alert_ids)
+        self._apply(found)
+        for gone in set(alert_ids) - {document["alert_id"] for document in found}:
+            self.book.drop(gone)
+
+    def _apply(self, documents: Iterable[dict[str, object]]) -> None:
+        for document in documents:
+            symbol = document["symbol"]
+            if isinstance(symbol, str) and self.members.has(symbol):
+                self.book.put(document)
+                self._owned.add(symbol)
+        self._wants_changed.set()
+
+    async def _again(self, symbols: set[str], since: datetime) -> None:
+        """Looks at the minutes since then once more: what they said before they say in vain."""
+        first = int(since.timestamp() * 1000) // _M1.milliseconds * _M1.milliseconds
+        for symbol in sorted(symbols):
+            last = self._seen.get(f"{symbol}:{_M1}")
+            if last is not None and self.book.has_levels(symbol) and first <= last:
+                bars = await self._bars_between(symbol, _M1, first, last)
+                await self._submit([fire for bar in bars for fire in self._step(symbol, _move(bar))])
+
+    async def _say_wants(self) -> None:
+        """Has the feed watch what alerts are on."""
+        said: dict[str, set[Timeframe]] | None = None
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SAY_EVERY):
+                    await self._wants_changed.wait()
+                    self._wants_changed.clear()
+                    await asyncio.sleep(0.02)
+                    if self.book.wanted == said:
+                        continue
+            said = self.book.wanted
+            try:
+                await want(self._queue, self._wants, said, seconds=_WANTED_FOR)
+            except (RedisError, OSError) as error:
+                log.warning("the feed cannot be told what alerts are on", error=str(error))
+                said = None
+                await asyncio.sleep(_PAUSE)
+                self._wants_changed.set()
+
+    # Prices and bars
+
+    async def _follow_prices(self) -> None:
+        """Moves of prices as they come. What is missed here comes with the bar."""
+        await self.ready.wait()
+        while True:
+            try:
+                async with self._channel.pubsub() as channel:
+                    await channel.subscribe(PRICES_CHANNEL)
+                    while True:
+                        message = await channel.get_message(ignore_subscribe_messages=True, timeout=None)
+                        if message is not None:
+                            await self._moved(message["data"])
+            except (RedisError, OSError) as error:
+                log.warning("prices cannot be heard", error=str(error))
+                await asyncio.sleep(_PAUSE)
+
+    async def _moved(self, message: bytes) -> None:
+        fires = []
+        for told in decoded_moves(message):
+            self._heard = max(self._heard, told.at)
+            if self.book.has_levels(told.symbol):
+                move = Move(told.low, told.high, told.price, told.since, told.at)
+                fires += self._step(told.symbol, move)
+        await self._submit(fires)
+
+    def _step(self, symbol: str, move: Move) -> list[FireParams]:
+        crossings, armings = self.book.step(symbol, move)
+        self._armings += armings
+        return [
+            _fire(symbol, move, crossings[i : i + _CROSSED_A_JOB], self._heard)
+            for i in range(0, len(crossings), _CROSSED_A_JOB)
+        ]
+
+    async def _follow_bars(self) -> None:
+        """Closed bars from the stream, none left out. How far it came is written down after what follows from them."""
+        await self.ready.wait()
+        while True:
+            try:
+                found = await self._channel.xread({BARS: self._position or "0-0"}, count=_AT_ONCE, block=_BLOCK_MS)
+            except (RedisError, OSError) as error:
+                log.warning("bars cannot be read", error=str(error))
+                await asyncio.sleep(_PAUSE)
+                continue
+            for _, entries in found:
+                bars = [ClosedBar.decoded(fields[b"bar"]) for _, fields in entries]
+                async with self._taking:
+                    await self._closed(bars)
+                self._position = entries[-1][0].decode()
+
+    async def _closed(self, bars: Sequence[ClosedBar]) -> None:
+        """What closed bars do; each that was looked at before does nothing."""
+        fires: list[FireParams] = []
+        ranges: dict[Series, tuple[int, int]] = {}
+        seen: dict[str, int] = {}
+        for bar in bars:
+            series = (bar.symbol, bar.timeframe)
+            if bar.open_time <= self._seen.get(bar.series, -1) or not self.members.has(bar.symbol):
+                continue
+            seen[bar.series] = self._seen[bar.series] = bar.open_time
+            self._heard = max(self._heard, bar.open_time + bar.timeframe.milliseconds)
+            if bar.timeframe is _M1 and self.book.has_levels(bar.symbol):
+                fires += self._step(bar.symbol, _move(bar))
+            if self.book.has_conditions(series):
+                ranges[series] = (ranges.get(series, (bar.open_time, 0))[0], bar.open_time)
+        await self._submit(fires)
+        await self._evaluate(ranges)
+        await self._keep(seen)
+
+    async def _submit(self, fires: Sequence[FireParams]) -> None:
+        kind = CATALOGUE["fire_alerts"]
+        await asyncio.gather(*(insist(partial(self._jobs.submit, kind, params, share=False)) for params in fires))
+
+    async def _evaluate(self, ranges: dict[Series, tuple[int, int]]) -> None:
+        """One job a series, whose id says which bars: asked twice it is done once."""
+        kind = CATALOGUE["evaluate_alerts"]
+        jobs = []
+        for (symbol, timeframe), (first, last) in ranges.items():
+            params = EvaluateParams(symbol=symbol, timeframe=timeframe, first=first, last=last)
+            name = f"bars-{symbol}-{timeframe}-{first // 60_000}-{last // 60_000}"
+            job_id = name if name.isascii() and len(name) <= 64 else None
+            jobs.append(insist(partial(self._jobs.submit, kind, params, job_id=job_id, share=False)))
+        await asyncio.gather(*jobs)
+
+    async def _keep(self, seen: dict[str, int]) -> None:
+        """Writes down how far each series was looked at, and before that which alerts were armed by then."""
+        armings, self._armings = self._armings, []
+        noted = [(arming.alert_id, arming.number, _time(arming.at)) for arming in armings]
+        await insist(partial(self._documents.armed, noted))
+        if seen:
+            await insist(partial(self._write_seen, seen))
+
+    async def _write_seen(self, seen: dict[str, int]) -> None:
+        try:
+            await self._queue.hset(SEEN, mapping=seen)  # type: ignore[misc]
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
+    # What was missed
+
+    async def _catch_up(self, symbols: set[str]) -> None:
+        """Bars that closed while nobody watched: from what was looked at last to what was told last."""
+        if not symbols:
+            return
+        try:
+            known: dict[bytes, bytes] = await self._queue.hgetall(SEEN)  # type: ignore[misc]
+            newest: dict[bytes, bytes] = await self._queue.hgetall(PUBLISHED)  # type: ignore[misc]
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        missed, self._heard = 0, max(self._heard, await self._exchange_time())
+        for symbol, frames in self.book.wanted.items():
+            if symbol not in symbols:
+                continue
+            for timeframe in frames:
+                name = f"{symbol}:{timeframe}"
+                last, until = known.get(name.encode()), newest.get(name.encode())
+                if until is None:
+                    continue
+                self._seen[name] = int(until if last is None else last)
+                if last is not None and int(last) < int(until):
+                    missed += await self._missed(symbol, timeframe, int(last), int(until))
+                elif last is None:
+                    await self._keep({name: int(until)})
+        if missed:
+            log.warning("caught up", bars=missed)
+
+    async def _exchange_time(self) -> int:
+        """Now, in ms; by our own clock where the exchange is away."""
+        try:
+            return int(await self._clock() * 1000)
+        except CryptoMcpError:
+            return int(time.time() * 1000)
+
+    async def _missed(self, symbol: str, timeframe: Timeframe, last: int, until: int) -> int:
+        """Looks at the bars after `last` up to `until` (open times, ms)."""
+        try:
+            bars = await self._bars_between(symbol, timeframe, last + timeframe.milliseconds, until)
+        except CryptoMcpError as error:
+            log.warning("missed bars cannot be had", symbol=symbol, timeframe=timeframe, error=error.message)
+            return 0
+        await self._closed(bars)
+        self._seen[f"{symbol}:{timeframe}"] = max(until, self._seen.get(f"{symbol}:{timeframe}", 0))
+        return len(bars)
+
+    async def _bars_between(self, symbol: str, timeframe: Timeframe, first: int, last: int) -> list[ClosedBar]:
+        """Closed bars by their open times, both included; a bar that there never was is missing."""
+        begin, end = _time(first), _time(last + timeframe.milliseconds)
+        begin = max(begin, end - _FARTHEST_BACK)
+        try:
+            found = await self._candles.between(symbol, timeframe, begin, end)
+        except NotEnoughData:
+            return []
+        return ClosedBar.each_of(symbol, timeframe, found.candles, found.source)
+
+
+def _fire(symbol: str, move: Move, crossings: Sequence[Crossing], heard: int) -> FireParams:
+    crossed = [Crossed(alert_id=c.alert_id, number=c.number, level=c.level, above=c.side == ABOVE) for c in crossings]
+    return FireParams(
+        symbol=symbol, low=move.low, high=move.high, price=move.price, at=move.at, noticed_at=heard, crossed=crossed
+    )
+
+
+def _move(bar: ClosedBar) -> Move:
+    return Move(bar.low, bar.high, bar.close, bar.open_time, bar.open_time + bar.timeframe.milliseconds)
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
