@@ -83,9 +83,7 @@ class AlertParams(Contract):
     quiet_hours: str | None = Field(
         None, pattern=r"^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$", description="`22:00-07:00`; time_zone."
     )
-    time_zone: TimeZone | None = Field(
-        None, description="Of quiet hours; UTC if absent.", json_schema_extra=UNLISTED
-    )
+    time_zone: TimeZone | None = Field(None, description="Of quiet hours; UTC if absent.", json_schema_extra=UNLISTED)
     expires_at: AwareDatetime | None = Field(None, description="Its end.")
     priority: Priority | None = Field(None, description="critical: at once.")
     message: Annotated[str | None, PRIVATE] = Field(
