@@ -147,7 +147,7 @@ class Rig:
         await self.cache.aclose()
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 90.0) -> None:
     """Waits for a condition; Redis may be away meanwhile."""
     deadline = time.monotonic() + seconds
     while True:
