@@ -211,7 +211,7 @@ class NotifySettings(Group):
         None, min_length=32, description="Random text that numbers and secrets of channels are encrypted with."
     )
     former_encryption_keys: list[SecretStr] = Field(
-        [], description="Keys used before: what they encrypted is still read, and written anew with the key above."
+        [], description="Keys used before: what they encrypted is still read."
     )
     meta_url: str = Field("https://graph.facebook.com", description="WhatsApp Cloud API of Meta.")
     meta_version: str = Field("v25.0", pattern=r"^v\d+\.\d+$", description="Version of it.")

@@ -10,10 +10,10 @@ import structlog
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.models.notifications import ReportResult
 from crypto_mcp.notify import replies
+from crypto_mcp.notify.entries import notification_of
 from crypto_mcp.notify.meta import failure
 from crypto_mcp.notify.pacing import Wait
 from crypto_mcp.notify.sending import Meaning, SendFailed
-from crypto_mcp.notify.writing import notification_of
 from workers.job import Resting
 
 if TYPE_CHECKING:

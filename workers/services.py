@@ -196,7 +196,7 @@ class Services:
         """Owners' ways to be told."""
         from crypto_mcp.notify.channels import ChannelBook
 
-        return ChannelBook(self.mongo.channels, self.senders, self.pacing, self.limits, self.settings.notify)
+        return ChannelBook(self.mongo.channels, self.senders, self.limits, self.settings.notify)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:

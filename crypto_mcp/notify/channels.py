@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from crypto_mcp.models.notifications import ChannelKind, ChannelView
-    from crypto_mcp.notify.pacing import Pacing
     from crypto_mcp.notify.senders import Senders
     from crypto_mcp.settings import NotifySettings
     from crypto_mcp.stores.channel_documents import ChannelDocuments
@@ -45,12 +44,9 @@ class UnknownChannel(InvalidRequest):
 class ChannelBook:
     """Reads and changes channels. `limits` is Redis db 1."""
 
-    def __init__(
-        self, documents: ChannelDocuments, senders: Senders, pacing: Pacing, limits: Redis, settings: NotifySettings
-    ) -> None:
+    def __init__(self, documents: ChannelDocuments, senders: Senders, limits: Redis, settings: NotifySettings) -> None:
         self._documents = documents
         self._senders = senders
-        self._pacing = pacing
         self._limits = limits
         self._settings = settings
         self.seal = Seal.of(settings) if settings.encryption_key is not None else None

@@ -19,13 +19,20 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from crypto_mcp.errors import StoreUnavailable
-from crypto_mcp.models.notifications import Delivery
+from crypto_mcp.notify.entries import (
+    delivery_of,
+    document_of,
+    key_of,
+    message_document,
+    notification_of,
+    present_moment,
+)
 from crypto_mcp.notify.pacing import Wait
 from crypto_mcp.notify.sending import Meaning, SendFailed
-from crypto_mcp.notify.writing import notification_of, write
+from crypto_mcp.notify.writing import write
 
 if TYPE_CHECKING:
-    from crypto_mcp.models.notifications import Notification
+    from crypto_mcp.models.notifications import Delivery, Notification
     from crypto_mcp.notify.channel import Channel
     from crypto_mcp.notify.channels import ChannelBook
     from crypto_mcp.notify.counts import Counts
@@ -37,7 +44,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_RANK = {"critical": 0, "high": 1, "normal": 2}
 _MOST_STEPS = 8
 _READ_AT_ONCE = 60
 _MOST_IN_A_DIGEST = 50
@@ -47,11 +53,6 @@ _UNANSWERED = 3.0
 """Seconds after a request that was not answered in which the provider's webhook may still tell that it was taken."""
 _OPERATOR_PAUSE, _ACCOUNT_PAUSE = 300.0, 300.0
 _LONGEST_BACKOFF = 60.0
-
-
-def key_of(owner: str, notification_id: str) -> str:
-    """Of a notification in the ledger."""
-    return f"{owner}/{notification_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Dispatcher:
         Called again it goes on where it was, whoever called before, and however that ended.
         """
         key = key_of(notification.owner, notification.notification_id)
-        entry = await self.ledger.accept(key, _document(notification))
+        entry = await self.ledger.accept(key, document_of(notification))
         if entry["attempts"] == 0 and notification.priority != "critical":
             age = (datetime.now(UTC) - entry["accepted_at"]).total_seconds()
             await asyncio.sleep(max(0.0, self.settings.gather_for - age))
@@ -159,7 +160,7 @@ class Dispatcher:
         claimed = await self.ledger.claim([each["_id"] for each in batch], channel.id, message_id)
         if not claimed:
             return None
-        await self.ledger.begin(_message_document(message_id, channel, sender, claimed))
+        await self.ledger.begin(message_document(message_id, channel, sender, claimed))
         return await self._send(turn, channel, sender, _written(message_id, claimed))
 
     def _until_quiet(self, batch: list[dict[str, Any]]) -> Wait | None:
@@ -211,7 +212,7 @@ class Dispatcher:
             )  # fmt: skip
             await self.counts.add(sender.name, f"refused_{failed.meaning}")
             return await self._refused(turn, channel, message.message_id, failed)
-        now = _now()
+        now = present_moment()
         state = "delivered" if sent.delivered else "sent"
         await self.ledger.reached(message.message_id, state, sent.provider_id, now)
         await self.counts.add(sender.name, "sent")
@@ -297,18 +298,6 @@ class Dispatcher:
         await self.counts.add("notification", state)
 
 
-def delivery_of(entry: dict[str, Any]) -> Delivery:
-    """What became of a notification, as its owner sees it."""
-    return Delivery(
-        notification_id=entry["notification_id"],
-        state=entry["state"],
-        channel=entry.get("channel"),
-        message_id=entry.get("message_id"),
-        at=entry["state_at"],
-        reason=entry.get("reason") if entry["state"] in ("failed", "suppressed", "queued") else None,
-    )
-
-
 def _place(channel: Channel | None) -> tuple[str, str] | None:
     return None if channel is None else (channel.id, channel.name)
 
@@ -336,47 +325,3 @@ def _ends(batch: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def _written(message_id: str, entries: list[dict[str, Any]]) -> Message:
     return write(message_id, [notification_of(each) for each in entries])
-
-
-def _document(notification: Notification) -> dict[str, Any]:
-    now = _now()
-    return {
-        "user_id": notification.owner,
-        "notification_id": notification.notification_id,
-        "told": notification.model_dump_json(),
-        "priority": notification.priority,
-        "rank": _RANK[notification.priority],
-        "at": notification.at,
-        "state": "queued",
-        "open": True,
-        "tried": [],
-        "attempts": 0,
-        "turn": 0,
-        "accepted_at": now,
-        "state_at": now,
-    }
-
-
-def _message_document(
-    message_id: str, channel: Channel, sender: Sender, claimed: list[dict[str, Any]]
-) -> dict[str, Any]:
-    now = _now()
-    return {
-        "_id": message_id,
-        "user_id": channel.owner,
-        "channel_id": channel.id,
-        "notifications": [each["_id"] for each in claimed],
-        "sender": sender.name,
-        "state": "sending",
-        "sends": 1,
-        "possible_duplicates": 0,
-        "free_text": channel.free_text,
-        "events": [],
-        "created_at": now,
-        "state_at": now,
-    }
-
-
-def _now() -> datetime:
-    now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)

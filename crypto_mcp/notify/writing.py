@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from crypto_mcp.models.notifications import Notification
 from crypto_mcp.notify.sending import Message
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from crypto_mcp.models.notifications import Notification
 
 _LINES_OF_A_DIGEST = 30
 _MARKS = {"critical": "Urgent: ", "high": "Important: ", "normal": ""}
@@ -53,8 +54,3 @@ def _late(told: Notification) -> str | None:
     units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
     size, unit = next((size, unit) for size, unit in units if seconds >= size)
     return f"noticed {seconds // size} {unit} late"
-
-
-def notification_of(document: dict[str, Any]) -> Notification:
-    """From how it is stored."""
-    return Notification.model_validate_json(document["told"])

@@ -23,6 +23,7 @@ from crypto_mcp.server.analyses import analysis_routes
 from crypto_mcp.server.batches import batch_routes
 from crypto_mcp.server.charts import chart_routes
 from crypto_mcp.server.dead_letters import dead_routes
+from crypto_mcp.server.deliveries import delivery_routes
 from crypto_mcp.server.events import event_routes
 from crypto_mcp.server.front import Front, open_front
 from crypto_mcp.server.gate import Gate
@@ -105,7 +106,15 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE) -> FastAPI:
     of_catalogue = (
         catalogue_routes(catalogue), batch_routes(catalogue), chart_routes(catalogue), analysis_routes(catalogue),
     )  # fmt: skip
-    for routes in (*of_catalogue, job_routes, event_routes, dead_routes, workflow_routes, session_routes):
+    for routes in (
+        *of_catalogue,
+        job_routes,
+        event_routes,
+        dead_routes,
+        delivery_routes,
+        workflow_routes,
+        session_routes,
+    ):
         app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
     app.include_router(webhook_routes(settings.notify), prefix="/v1")

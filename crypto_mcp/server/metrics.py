@@ -6,16 +6,19 @@ is scraped answers for all. What only Redis knows (lists, workers) is read when 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
+from redis.exceptions import RedisError
 
 import crypto_mcp
 from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.job_kind import LISTS
 from crypto_mcp.jobs.leases import known_workers
+from crypto_mcp.notify.counts import Counts
 
 if TYPE_CHECKING:
     from starlette.types import Scope
@@ -77,6 +80,7 @@ async def _now(front: Front) -> CollectorRegistry:
         up.set(0)
         return registry
     up.set(1)
+    await _told(front, registry)
     for name in LISTS:
         depth.labels(name).set(depths[name])
         shares.labels(name).set(held_back[name])
@@ -87,6 +91,16 @@ async def _now(front: Front) -> CollectorRegistry:
     workers.labels("lost").set(len(known) - len(alive))
     held.set(sum(int(str(info.get("held", 0))) for info in alive))
     return registry
+
+
+async def _told(front: Front, registry: CollectorRegistry) -> None:
+    told = Counter(
+        "crypto_mcp_notifications", "Messages by who carries them and what became of them.", ["sender", "outcome"],
+        registry=registry,
+    )  # fmt: skip
+    with contextlib.suppress(RedisError, OSError):
+        for labels, count in (await Counts(front.connections["sessions"]).all()).items():
+            told.labels(*labels).inc(count)
 
 
 def _route(scope: Scope) -> str:

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import httpx2
 import pytest
 
+from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.models.notifications import Notification
-from crypto_mcp.notify.writing import notification_of
+from crypto_mcp.notify.entries import notification_of
 from tests.notify.conftest import Person, Telling, until
 from tests.notify.test_webhook import receiver
 
@@ -194,6 +195,20 @@ async def test_webhooks_of_strangers_are_refused(telling: Telling) -> None:
         wrong = await http.get("/whatsapp", params=asked | {"hub.verify_token": "guess"})
     assert (right.status_code, right.text) == (200, "1158201444")
     assert wrong.status_code == 403
+
+
+async def test_what_became_of_notifications_is_listed_and_counted(telling: Telling) -> None:
+    """The local user asks over REST; `/metrics` counts messages by who carried them."""
+    note = Notification(notification_id="listed.1", owner=LOCAL, title="Listed", at=datetime.now(UTC))
+    await telling.submit(note)
+    await telling.reached(Person(LOCAL, ""), "delivered")
+    async with httpx2.AsyncClient(base_url=telling.front_end) as http:
+        listed = (await http.get("/v1/notifications")).json()["notifications"]
+        counted = (await http.get("/metrics")).text
+    assert [(each["notification_id"], each["state"], each["channel"]) for each in listed] == [
+        ("listed.1", "delivered", "console")
+    ]
+    assert 'crypto_mcp_notifications_total{outcome="sent",sender="console"}' in counted
 
 
 async def test_numbers_are_nowhere_in_the_stores(telling: Telling) -> None:
