@@ -71,7 +71,7 @@ async def market_scanner(job: Job, params: ScanParams) -> MarketScan:
     boards = [board_of(universe, bars) for universe in universes]
     await job.progress(0.8, f"looking at {len(symbols)} symbols")
     if params.scan_type in _RELATIONS:
-        found = await _related(job, params, boards[0], symbols)
+        found = await _related(job, params, boards, symbols, also)
     else:
         found = await asyncio.to_thread(_all, matches(scan, boards, symbols, side=params.side, also=also))
     found.sort(key=lambda match: (-match.score, match.symbol))
@@ -192,7 +192,10 @@ def _all(found: Iterator[Match | None]) -> list[Match]:
     return [match for match in found if match is not None]
 
 
-async def _related(job: Job, params: ScanParams, board: Board, symbols: list[str]) -> list[Match]:
+async def _related(
+    job: Job, params: ScanParams, boards: Sequence[Board], symbols: list[str], also: Condition | None
+) -> list[Match]:
+    board = boards[0]
     if params.scan_type == "funding_extreme":
         found = _all(funding_extremes(await _funding(job), symbols))
     else:
@@ -203,7 +206,13 @@ async def _related(job: Job, params: ScanParams, board: Board, symbols: list[str
             candles = market.candles
         others = [symbol for symbol in symbols if symbol != reference]
         found = await asyncio.to_thread(lambda: _all(correlation_breaks(board.candles, others, candles)))
-    return [match for match in found if params.side in ("any", match.side)]
+    found = [match for match in found if params.side in ("any", match.side)]
+    if also is None:
+        return found
+    held = await asyncio.to_thread(
+        lambda: {match.symbol for match in _all(matches(CUSTOM, boards, symbols, also=also))}
+    )
+    return [match for match in found if match.symbol in held]
 
 
 async def _funding(job: Job) -> Mapping[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -94,11 +93,12 @@ class Parser:
         if isinstance(value, bool) or not isinstance(value, (int, float, complex)):
             raise fault(node, f"{text_of(node)} does not stand by itself", advice="Write a comparison.")
         kind = Kind.PERCENT if isinstance(value, complex) else Kind.NUMBER
-        return self._of(node, value.imag if isinstance(value, complex) else float(value), kind)
+        return self._of(node, value.imag if isinstance(value, complex) else value, kind)
 
     def _of(self, node: ast.expr, value: float, kind: Kind) -> Term:
-        if not math.isfinite(value) or abs(value) > MAX_CONSTANT:
+        if not abs(value) <= MAX_CONSTANT:
             raise fault(node, f"{text_of(node)} is not a number up to {MAX_CONSTANT:g}")
+        value = float(value)
         return Term(
             self.builder.add("number", options=(value,)), kind, f"{value:g}{' %' if kind is Kind.PERCENT else ''}"
         )

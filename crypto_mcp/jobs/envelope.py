@@ -71,7 +71,7 @@ def params_digest(kind: JobKind[Any, Any], params: BaseModel, client: str = "") 
     Of a kind whose answers are owned, requests of two clients are never equal.
     """
     owner = (client or LOCAL) if kind.owned else ""
-    canonical = orjson.dumps([kind.name, owner, params.model_dump(mode="json")], option=orjson.OPT_SORT_KEYS)
+    canonical = _as_json([kind.name, owner, params.model_dump(mode="json")])
     return hashlib.blake2b(canonical, digest_size=16).hexdigest()
 
 
@@ -79,7 +79,18 @@ def write(job_id: str, kind: JobKind[Any, Any], params: BaseModel, *, reply_to: 
     """The line for a job of ours."""
     optional = {"reply_to": reply_to, "trace": trace, "client": client}
     body = {"id": job_id, "kind": kind.name, "params": params.model_dump(mode="json")}
-    return orjson.dumps(body | {name: value for name, value in optional.items() if value})
+    return _as_json(body | {name: value for name, value in optional.items() if value})
+
+
+def _as_json(body: Any) -> bytes:
+    """With sorted keys. Python knows texts and numbers that JSON of others does not."""
+    try:
+        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+    except TypeError as error:
+        raise InvalidRequest(
+            f"a parameter cannot be sent: {error}",
+            hint="Texts are Unicode without lone surrogates, numbers 64 bits long.",
+        ) from None
 
 
 def read(raw: bytes, list_name: str, catalogue: Catalogue, max_bytes: int) -> Accepted:

@@ -57,7 +57,7 @@ class PortfolioParams(Contract):
 
     action: Action = Field("get", description="Reading: get, list, history, ledger, preview_import.")
     portfolio_id: str = Field("default", pattern=PortfolioId, description="Which.")
-    version: int | None = Field(None, ge=0, description="Refuse the change unless it is this.")
+    version: int | None = Field(None, ge=0, lt=2**53, description="Refuse the change unless it is this.")
     symbol: SymbolName | None = Field(None, description="Of the position.")
     market: MarketKind = Field("spot", description="spot or perpetual.")
     side: Literal["buy", "sell", "long", "short"] | None = Field(None, description="Of trade or position.")

@@ -102,7 +102,10 @@ def _bound(grown: Floats, chance: Floats, ruin_at: float) -> float:
 def _summed(outcomes: Floats, ruin_at: float, bound: float) -> Projection:
     deepest, lowest, ending, streak = _walk(outcomes)
     cuts = {p: float(v) for p, v in zip((5, 50, 75, 95, 99), np.percentile(deepest, (5, 50, 75, 95, 99)), strict=True)}
-    ends = {p: float(v) for p, v in zip((5, 50, 95), np.exp(np.percentile(ending, (5, 50, 95))), strict=True)}
+    ends = {
+        p: float(v)
+        for p, v in zip((5, 50, 95), np.exp(np.minimum(np.percentile(ending, (5, 50, 95)), _MOST_GROWTH)), strict=True)
+    }
     return Projection(
         trades=outcomes.shape[1],
         paths=outcomes.shape[0],
@@ -113,6 +116,10 @@ def _summed(outcomes: Floats, ruin_at: float, bound: float) -> Projection:
         ruin_bound=bound,
         losing_streak={p: int(v) for p, v in zip((50, 95), np.percentile(streak, (50, 95)), strict=True)},
     )
+
+
+# Natural logarithm of the largest multiple of an account that is told; beyond it floats end.
+_MOST_GROWTH = 700.0
 
 
 @njit(cache=True, nogil=True)

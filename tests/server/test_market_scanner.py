@@ -91,6 +91,8 @@ async def test_every_scan_type_answers_in_a_few_kilobytes(url: str) -> None:
         assert answer["result"]["scan_type"] == name
         assert answer["result"]["looked_at"] == len(SYMBOLS)
         assert len(httpx2.Response(200, json=answer["result"]).content) < 4096
+    for name in ("funding_extreme", "correlation_break"):
+        assert (await scan(url, scan_type=name, condition="close < 0"))["result"]["matched"] == 0
 
 
 async def test_the_scanner_is_a_tool_whose_mistakes_are_explained(url: str) -> None:
