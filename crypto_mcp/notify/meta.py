@@ -109,13 +109,23 @@ class Meta:
         return {"name": name, "language": {"code": settings.meta_language}, "components": components}
 
 
-def parameter(text: str) -> str:
-    """A text as a parameter may be: one line, no tabs, no four spaces in a row, never empty."""
+def parameter(text: str, longest: int = _LONGEST_PARAMETER) -> str:
+    """A text as a parameter may be: one line, no tabs, no four spaces in a row, never empty. Lines are kept whole."""
+    lines = [line for line in (" ".join(each.split()) for each in text.splitlines()) if line]
+    for kept in range(len(lines), 0, -1):
+        left = len(lines) - kept
+        joined = _joined(lines[:kept]) + (f" … and {left} more" if left else "")
+        if len(joined) <= longest:
+            return joined
+    return shortened(lines[0], longest) if lines else "-"
+
+
+def _joined(lines: list[str]) -> str:
     joined = ""
-    for line in (" ".join(line.split()) for line in text.splitlines()):
+    for line in lines:
         apart = " " if joined.endswith((".", "!", "?", ":")) else " · "
-        joined += (apart if joined and line else "") + line
-    return shortened(joined, _LONGEST_PARAMETER) or "-"
+        joined += (apart if joined else "") + line
+    return joined
 
 
 def shortened(text: str, longest: int) -> str:
@@ -124,8 +134,8 @@ def shortened(text: str, longest: int) -> str:
 
 
 def _within(texts: list[str]) -> list[str]:
-    title, text, when = (parameter(each) for each in texts)
-    return [title, shortened(text, _TOGETHER - len(title) - len(when)), when]
+    title, when = parameter(texts[0], 300), parameter(texts[2])
+    return [title, parameter(texts[1], _TOGETHER - len(title) - len(when)), when]
 
 
 def _read(response: httpx2.Response, target: Target) -> Sent:

@@ -93,6 +93,11 @@ def test_lines_become_one_line() -> None:
     assert parameter(" \n ") == "-"
 
 
+def test_what_does_not_fit_is_counted() -> None:
+    assert parameter("\n".join(["ten chars."] * 9), longest=46) == "ten chars. ten chars. ten chars. … and 6 more"
+    assert parameter("x" * 50, longest=10) == "xxxxxxxxx…"
+
+
 @pytest.mark.parametrize(
     ("code", "meaning"),
     [
