@@ -13,7 +13,7 @@ ONLY   ?=
 LIVE   ?=
 ARGS   ?=
 
-.PHONY: help run test check format bench chaos lock clean
+.PHONY: help run test check format bench chaos swarm swarm-down drill soak lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,15 @@ bench: $(READY) ## Measure speed beside other systems (ONLY=queue for one sectio
 
 chaos: $(READY) ## Kill, cut and restart everything, then count what was lost (ONLY=feed; default: the queue)
 	@$(BIN)/python -m tests.chaos$(if $(filter-out queue,$(ONLY)),.$(ONLY)) $(ARGS)
+
+swarm: $(READY) ## Build the images, deploy the whole stack to a docker swarm, try it
+	@compose/swarm.sh up
+
+swarm-down: ## Remove the stack of `make swarm` and its data (KEEP=1 keeps the data)
+	@compose/swarm.sh down
+
+drill: $(READY) ## Lose all data on purpose and measure the restore (ARGS="--documents 500000")
+	@$(BIN)/crypto-mcp drill $(ARGS)
 
 lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
 	@uv pip compile --universal --all-extras --generate-hashes --no-header --no-emit-index-url --quiet \

@@ -20,6 +20,7 @@ from crypto_mcp.jobs.connection import connect
 from crypto_mcp.jobs.leases import return_orphans
 from crypto_mcp.jobs.scripting import Scripts, unavailable
 from scheduler.alerts.role import AlertSweeping, WatcherRole
+from scheduler.backup.duty import Backups
 from scheduler.equity import EquitySampling
 from scheduler.feed.role import FeedRole
 from scheduler.leader import Leadership
@@ -57,6 +58,7 @@ async def _serve(settings: Settings) -> None:
     equity, sweeping = EquitySampling(jobs), AlertSweeping(jobs)
     swarm = DockerSwarm(settings.scaling.docker_url, settings.scaling.stack) if settings.scaling.mode == "on" else None
     scaler = Autoscaler(settings.scaling, jobs, redis, swarm)
+    backups = asyncio.create_task(Backups(settings, redis).run(leadership, stop))
     scaling = asyncio.create_task(_while_leading(leadership, stop, settings.scaling.every, scaler.turn))
     was_leading = False
     while not stop.is_set():
@@ -75,7 +77,7 @@ async def _serve(settings: Settings) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settings.queue.look_every):
                 await stop.wait()
-    await asyncio.gather(feed, watcher, scaling)
+    await asyncio.gather(feed, watcher, scaling, backups)
     if swarm is not None:
         await swarm.close()
     with contextlib.suppress(StoreUnavailable):

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from crypto_mcp.cli import (
+    backups,
     calls,
     candles,
     dead,
@@ -47,6 +48,9 @@ app.add_typer(dead.app, name="dead", rich_help_panel=_TO_CARE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_TO_CARE)
 app.add_typer(keys.audit_app, name="audit", rich_help_panel=_TO_CARE)
 app.command("doctor", rich_help_panel=_TO_CARE)(diagnosis.doctor)
+app.add_typer(backups.app, name="backup", rich_help_panel=_TO_CARE)
+app.command("restore", rich_help_panel=_TO_CARE)(backups.restore)
+app.command("drill", rich_help_panel=_TO_CARE)(backups.drill)
 app.add_typer(deployment.app, name="deploy", rich_help_panel=_TO_CARE)
 app.add_typer(deployment.certs_app, name="certs", rich_help_panel=_TO_CARE)
 app.command("settings", rich_help_panel=_TO_CARE)(knobs.settings)

@@ -37,6 +37,18 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
     return True
 
 
+def free_ports(count: int) -> list[int]:
+    """Ports that nobody listens on at the moment."""
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind((LOOPBACK, 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
 def require_free(port: int, setting: str, user: str, host: str = LOOPBACK) -> None:
     """Raises `PortTaken`, naming the port and the setting that moves it."""
     if not is_free(port, host):

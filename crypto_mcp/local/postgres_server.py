@@ -75,6 +75,12 @@ class PostgresServer(EmbeddedServer):
         argv = [str(programs / "postgres"), "-D", str(cluster), *words]
         return Launch(self._as_account(argv, programs), stop_signal=_FAST_SHUTDOWN)
 
+    def own_data(self) -> None:
+        """Gives its folder to the account it runs as, after somebody else has written there, such as a restore."""
+        if self._account is not None:
+            for path in (self.data, *self.data.rglob("*")):
+                self._account.own(path)
+
     def _make_cluster(self, cluster: Path) -> None:
         """Runs initdb beside the final place and renames, so that a crash leaves no half-made cluster."""
         programs = binaries.postgres_programs()

@@ -1,0 +1,108 @@
+"""PostgreSQL by its own tools: a base backup, and its write-ahead log as it is written.
+
+`pg_basebackup` copies the cluster while it works and checks what it wrote; `pg_receivewal` streams every change, so
+that a restore can go on from the copy to within seconds of the end, or to a moment before a mistake.
+https://www.postgresql.org/docs/current/continuous-archiving.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from scheduler.backup.errors import BackupFailed
+from scheduler.backup.programs import postgres_program, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ENDS_WITHIN = 10.0
+
+
+class PostgresCopy:
+    """A cluster's copy in `folder/base` and its log in `folder/wal`."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        self._url, self._password = _without_password(url)
+        self._base, self._wal = folder / "base", folder / "wal"
+        self._receiving: asyncio.subprocess.Process | None = None
+
+    async def begin(self) -> None:
+        """Starts to follow the log, copies the cluster, verifies the copy. Raises `BackupFailed`."""
+        self._wal.mkdir(parents=True)
+        receive = _program("pg_receivewal")
+        self._receiving = await asyncio.create_subprocess_exec(
+            *(receive, "-D", str(self._wal), "-d", self._url, "--no-loop", "--synchronous", "-w"),
+            env=os.environ | {"PGPASSWORD": self._password},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        copy = [_program("pg_basebackup"), "-D", str(self._base), "-d", self._url, "-c", "fast", "-X", "stream", "-w"]
+        try:
+            await run(copy, env={"PGPASSWORD": self._password})
+            await run([_program("pg_verifybackup"), "-q", str(self._base)])
+        except BaseException:
+            await self.close()
+            raise
+
+    async def follow(self) -> None:
+        """Until cancelled. Raises `BackupFailed` when the log can no longer be followed."""
+        assert self._receiving is not None
+        assert self._receiving.stderr is not None
+        try:
+            said = (await self._receiving.stderr.read()).decode(errors="replace").strip()
+            status = await self._receiving.wait()
+        finally:
+            await self.close()
+        raise BackupFailed(f"pg_receivewal ended with status {status}: {said[-400:]}")
+
+    async def close(self) -> None:
+        """Ends the following."""
+        process, self._receiving = self._receiving, None
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                async with asyncio.timeout(_ENDS_WITHIN):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+def prepare_recovery(folder: Path, cluster: Path, *, until: str | None = None) -> None:
+    """Makes of a copied base and its log a cluster that recovers when it is started, to the end or to a moment.
+
+    `until` is an ISO time with offset. The log's last, unfinished segment counts as far as it goes.
+    """
+    wal = cluster / "restored_wal"
+    wal.mkdir(mode=0o700)
+    for file in sorted((folder / "wal").iterdir()):
+        target = wal / file.name.removesuffix(".partial")
+        target.write_bytes(file.read_bytes())
+    lines = ["restore_command = 'cp restored_wal/%f %p'", "recovery_target_timeline = 'latest'"]
+    if until is not None:
+        lines += [f"recovery_target_time = '{until}'", "recovery_target_action = 'promote'"]
+    with (cluster / "postgresql.auto.conf").open("a") as settings:
+        settings.write("\n".join(lines) + "\n")
+    (cluster / "recovery.signal").touch()
+
+
+def _program(name: str) -> str:
+    found = postgres_program(name)
+    if found is None:
+        raise BackupFailed(f"{name} is not installed", hint="apt-get install postgresql-client; the image has it.")
+    return found
+
+
+def _without_password(url: str) -> tuple[str, str]:
+    """The URL without its password, which every user of the machine could read, and the password."""
+    parts = urlsplit(url)
+    login = f"{parts.username}@" if parts.username else ""
+    place = f"{login}{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+    query = urlencode(parse_qsl(parts.query), safe="/")
+    return urlunsplit((parts.scheme, place, parts.path, query, "")), parts.password or ""
