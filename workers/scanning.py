@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from redis.exceptions import RedisError
+
 from crypto_mcp.conditions import Condition, lookback, parse
 from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.market.refusals import SourceRefuses
+from crypto_mcp.market.watching import want
 from crypto_mcp.models.analysis import Detail
 from crypto_mcp.models.scans import LeftOut, MarketScan, ScanData, ScanParams, UniverseParams
 from crypto_mcp.models.timeframes import Timeframe
@@ -34,6 +38,9 @@ BARS, MOST_BARS, LEAST_BARS = 300, 1000, 100
 """Bars looked at, at most, and fewer than which a symbol is too young to be judged."""
 
 MOST_OF_A_CATEGORY = 250
+
+_WATCHED_FOR = 900.0
+"""Seconds for which the live feed watches what a scan found."""
 
 _REFERENCE = "BTC"
 _SHOWN = 5
@@ -78,6 +85,7 @@ async def market_scanner(job: Job, params: ScanParams) -> MarketScan:
     rows = await asyncio.to_thread(
         lambda: [row_of(match, boards[0].bars(match.symbol).candles, params.detail) for match in found[: params.limit]]
     )
+    await _watch(job, params, [row.symbol for row in rows])
     return MarketScan(
         scan_type=params.scan_type,
         timestamp=_now(),
@@ -91,6 +99,13 @@ async def market_scanner(job: Job, params: ScanParams) -> MarketScan:
         left_out=told_left_out(left_out, params.detail),
         rows=rows,
     )
+
+
+async def _watch(job: Job, params: ScanParams, symbols: list[str]) -> None:
+    """Has the live feed watch what was found: it is what will be asked for next. Without a queue it is not."""
+    with contextlib.suppress(RedisError, OSError):
+        wanted = dict.fromkeys(symbols, params.timeframes)
+        await want(job.services.queue, f"scan:{params.scan_type}", wanted, seconds=_WATCHED_FOR)
 
 
 def warm_up() -> None:

@@ -16,8 +16,11 @@ from pymongo import AsyncMongoClient
 
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.conditions import parse
+from crypto_mcp.jobs.connection import connect
+from crypto_mcp.market.watching import watched
 from crypto_mcp.models.backtest import BacktestParams
 from crypto_mcp.models.scans import ScanType
+from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.settings import MarketSettings
 from tests.sandbox_server import SandboxServer, running_sandbox
 from tests.server.running import front_end, worker
@@ -80,6 +83,10 @@ async def test_a_scan_says_what_it_looked_at_what_matched_and_why(
     assert sandbox.requests(KLINES) == asked
     again = await scan(url, scan_type="momentum", side="long")
     assert again["cached"] or again["result"]["timestamp"] > found["result"]["timestamp"]  # a minute may have ended
+    queue = connect(market.redis.queue_url, market.redis)
+    wanted = await watched(queue)
+    await queue.aclose()
+    assert all(Timeframe.H1 in wanted[row["symbol"]] for row in again["result"]["rows"])
     async with AsyncMongoClient[dict[str, Any]](market.mongo.url.get_secret_value()) as client:
         kept = client[market.mongo.database]["market_scans"]
         assert await kept.count_documents({"scan_type": "momentum"}) >= 1
@@ -157,8 +164,6 @@ def size_of(png: bytes) -> tuple[int, int]:
 
 
 async def test_answers_are_kept_for_a_minute_under_the_key_of_the_specification(url: str, market: Settings) -> None:
-    from crypto_mcp.jobs.connection import connect
-
     await scan(url, scan_type="oversold")
     redis: Redis = connect(market.redis.cache_url, market.redis)
     keys = [key.decode() async for key in redis.scan_iter("market_scan:oversold:*")]
