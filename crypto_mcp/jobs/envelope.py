@@ -71,7 +71,7 @@ def params_digest(kind: JobKind[Any, Any], params: BaseModel, client: str = "") 
     Of a kind whose answers are owned, requests of two clients are never equal.
     """
     owner = (client or LOCAL) if kind.owned else ""
-    canonical = _as_json([kind.name, owner, params.model_dump(mode="json")])
+    canonical = _as_json([kind.name, owner, params.model_dump(mode="json")], orjson.OPT_SORT_KEYS)
     return hashlib.blake2b(canonical, digest_size=16).hexdigest()
 
 
@@ -82,10 +82,10 @@ def write(job_id: str, kind: JobKind[Any, Any], params: BaseModel, *, reply_to: 
     return _as_json(body | {name: value for name, value in optional.items() if value})
 
 
-def _as_json(body: Any) -> bytes:
-    """With sorted keys. Python knows texts and numbers that JSON of others does not."""
+def _as_json(body: Any, option: int | None = None) -> bytes:
+    """Python knows texts and numbers that JSON of others does not. Names keep their order, which may mean something."""
     try:
-        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        return orjson.dumps(body, option=option)
     except TypeError as error:
         raise InvalidRequest(
             f"a parameter cannot be sent: {error}",

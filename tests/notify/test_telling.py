@@ -17,12 +17,12 @@ from tests.notify.test_webhook import receiver
 async def test_an_alert_comes_as_a_template_and_its_way_is_known(telling: Telling) -> None:
     """Nobody wrote within 24 hours, so only a template may go; `delivered` comes back by a signed webhook."""
     who = await telling.person()
-    await telling.tell(who, fields={"RSI 14": "63.2"})
+    await telling.tell(who, fields={"RSI 14": "63.2", "ATR": "410"})
     await telling.reached(who, "delivered")
     (message,) = telling.alerts(who)
     assert message["template"] == "crypto_alert"
     assert "BTCUSDT crossed above 60,000" in message["text"]
-    assert "RSI 14: 63.2" in message["text"]
+    assert "RSI 14: 63.2 · ATR: 410" in message["text"]
     telling.sandbox.get("/sandbox/phone/state", number=who.number, seen=1)
     (entry,) = await telling.reached(who, "read")
     assert entry["channel"] == "whatsapp"
