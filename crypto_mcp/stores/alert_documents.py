@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne, WriteConcern
-from pymongo.errors import BulkWriteError, CollectionInvalid, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
+from crypto_mcp.stores.mongo_collections import ensure_collection
 from crypto_mcp.stores.mongo_errors import unavailable
 
 if TYPE_CHECKING:
@@ -89,12 +90,7 @@ class AlertDocuments:
         if self._prepared:
             return
         with _translated():
-            try:
-                await self._database.create_collection("alerts", validator={"$jsonSchema": SCHEMA})
-            except (CollectionInvalid, OperationFailure) as error:
-                if not (isinstance(error, CollectionInvalid) or error.code == 48):
-                    raise
-                await self._database.command("collMod", "alerts", validator={"$jsonSchema": SCHEMA})
+            await ensure_collection(self._database, "alerts", SCHEMA)
             for name, indexes in INDEXES.items():
                 await self._database[name].create_indexes(indexes)
         self._prepared = True

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, WriteConcern
-from pymongo.errors import CollectionInvalid, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
+from crypto_mcp.stores.mongo_collections import ensure_collection
 from crypto_mcp.stores.mongo_errors import unavailable
 
 if TYPE_CHECKING:
@@ -114,13 +115,7 @@ class PortfolioDocuments:
             return
         with _translated():
             for name, schema in SCHEMAS.items():
-                validator = {"$jsonSchema": schema}
-                try:
-                    await self._database.create_collection(name, validator=validator)
-                except (CollectionInvalid, OperationFailure) as error:
-                    if not _exists(error):
-                        raise
-                    await self._database.command("collMod", name, validator=validator)
+                await ensure_collection(self._database, name, schema)
                 await self._database[name].create_indexes(INDEXES[name])
         self._prepared = True
 
@@ -231,10 +226,6 @@ class PortfolioDocuments:
         with _translated():
             found = await self._ledger.aggregate([group]).to_list(None)
         return sorted((row["_id"]["user_id"], row["_id"]["portfolio_id"]) for row in found)
-
-
-def _exists(error: PyMongoError) -> bool:
-    return isinstance(error, CollectionInvalid) or getattr(error, "code", None) == 48
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.job_kind import CacheRule, JobKind
 from crypto_mcp.settings import MongoSettings
 from crypto_mcp.stores.mongo import MongoStore
-from tests.servers import free_port
+from tests.servers import Servers, free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -130,3 +130,17 @@ async def test_a_database_that_is_away_is_an_error_with_a_code() -> None:
         with pytest.raises(StoreUnavailable):
             await call
     await store.close()
+
+
+async def test_an_account_that_only_reads_and_writes_can_start_again_and_meet_an_older_schema(
+    servers: Servers, mongo_database: AsyncDatabase[dict[str, Any]]
+) -> None:
+    """The account of `make run` may not change schemas: the second start uses what the first one made."""
+    url = SecretStr(servers.mongo.url)
+    for _ in range(2):
+        store = MongoStore(MongoSettings(url=url))
+        await store.portfolios.prepare()
+        await store.alerts.prepare()
+        await mongo_database.client["crypto_mcp"].command("collMod", "portfolios", validator={})
+        await store.close()
+    await mongo_database.client.drop_database("crypto_mcp")
