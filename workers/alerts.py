@@ -70,6 +70,9 @@ async def alert_manager(job: Job, params: AlertParams) -> AlertReport:
     return await _HANDLERS[params.action](job, params)
 
 
+WORKS_COLD = True
+
+
 def warm_up() -> None:
     """Compiles the kernels behind conditions, or reads them from where they are kept."""
     evaluate(parse('in_order_block() or in_fvg() or bos() or rsi(14) < 30 or divergence("rsi")'), sample_candles())

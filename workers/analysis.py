@@ -70,6 +70,9 @@ def _now() -> datetime:
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
+WORKS_COLD = True
+
+
 def warm_up() -> None:
     """Has every kernel of the engine compiled, or read from the disk where it was kept, before the first job comes."""
     assess(sample_candles(), detail="full")

@@ -54,6 +54,9 @@ async def draw_scan(job: Job, params: ScanPictureParams) -> ScanPicture:
     )
 
 
+WORKS_COLD = True
+
+
 def warm_up() -> None:
     """Draws once: the first picture of a process takes seconds, for fonts and caches."""
     market = MarketCandles("warm-up", sample_candles(), "none", datetime.now(UTC))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
+    from types import ModuleType
 
     from pydantic import BaseModel
 
@@ -47,7 +48,18 @@ def warm_up(kinds: Iterable[JobKind[Any, Any]]) -> None:
 
     It does what would otherwise make the first jobs wait, such as compiling kernels.
     """
-    for name in sorted({kind.handler.partition(":")[0] for kind in kinds}):
-        prepare = getattr(import_module(name), "warm_up", None)
-        if prepare is not None:
+    for module in _modules(kinds):
+        if (prepare := getattr(module, "warm_up", None)) is not None:
             prepare()
+
+
+def works_cold(kinds: Iterable[JobKind[Any, Any]]) -> bool:
+    """Whether jobs of these kinds may be taken while `warm_up` is still under way.
+
+    A module that says `WORKS_COLD` does the same meanwhile, only slower. One without a `warm_up` is always warm.
+    """
+    return all(getattr(module, "WORKS_COLD", not hasattr(module, "warm_up")) for module in _modules(kinds))
+
+
+def _modules(kinds: Iterable[JobKind[Any, Any]]) -> list[ModuleType]:
+    return [import_module(name) for name in sorted({kind.handler.partition(":")[0] for kind in kinds})]

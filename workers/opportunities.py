@@ -88,6 +88,9 @@ async def detect_opportunities(job: Job, params: OpportunityParams) -> Opportuni
     return _answer(search, params)
 
 
+WORKS_COLD = True
+
+
 def warm_up() -> None:
     """Once through the engine, so that the first job finds its kernels compiled."""
     candles = sample_candles()

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
     Handler = Callable[[Job, PortfolioParams], Awaitable[PortfolioReport]]
 
-__all__ = ["portfolio_monitor", "sample_portfolios", "warm_up"]
+WORKS_COLD = True
+
+__all__ = ["WORKS_COLD", "portfolio_monitor", "sample_portfolios", "warm_up"]
 
 
 async def portfolio_monitor(job: Job, params: PortfolioParams) -> PortfolioReport:

@@ -37,6 +37,9 @@ async def draw_portfolio(job: Job, params: PortfolioPictureParams) -> PortfolioP
     )
 
 
+WORKS_COLD = True
+
+
 def warm_up() -> None:
     """Draws once: the first picture of a process takes seconds, for fonts and caches."""
     empty = PortfolioReport(action="get", portfolio_id="warm-up", timestamp=present_moment())

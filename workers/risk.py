@@ -120,6 +120,9 @@ def _assumptions(trade: Trade) -> list[str]:
     return said
 
 
+WORKS_COLD = True
+
+
 def warm_up() -> None:
     """Has the kernels compiled, or read from the disk where they are kept."""
     returns: Floats = np.sin(np.arange(120, dtype=np.float64)) / 50

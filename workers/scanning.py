@@ -108,6 +108,9 @@ async def _watch(job: Job, params: ScanParams, symbols: list[str]) -> None:
         await want(job.services.queue, f"scan:{params.scan_type}", wanted, seconds=_WATCHED_FOR)
 
 
+WORKS_COLD = True
+
+
 def warm_up() -> None:
     """Runs every built-in scan once: kernels are compiled, or read from the disk where they were kept."""
     candles = sample_candles()

@@ -14,6 +14,7 @@ import itertools
 import os
 import secrets
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -22,13 +23,14 @@ from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
+from crypto_mcp.compiling import meanwhile_interpreted
 from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.connection import connect, database_number, refuse_eviction, same_instance
 from crypto_mcp.jobs.desk import Desk
 from crypto_mcp.jobs.leases import Lease, return_orphans
 from crypto_mcp.jobs.scripting import Scripts, insist
-from workers.handlers import load, warm_up
+from workers.handlers import load, warm_up, works_cold
 from workers.intake import Intake
 from workers.room import Room
 from workers.runner import CachePlace, Interruption, Runner
@@ -70,6 +72,7 @@ class DeskWorker(Worker):
         self._services = services
         self._numbers = itertools.count()
         self._beat_now = asyncio.Event()
+        self._warm = False
         self._taking: asyncio.Task[Any] | None = None
         self._kinds = catalogue.on(*self.lists)
         functions = [
@@ -153,10 +156,20 @@ class DeskWorker(Worker):
             log.error("a job's task broke", exc_info=error)
 
     async def _take_jobs(self) -> None:
-        """Warms up, in a thread so that the heartbeat goes on, then takes jobs until cancelled."""
+        """Takes jobs until cancelled: while it warms up where handlers can work meanwhile, else once it is warm."""
         with contextlib.suppress(asyncio.CancelledError):
+            warming = asyncio.ensure_future(self._warm_up())
+            if not works_cold(self._kinds):
+                await warming
+            await asyncio.gather(warming, *(intake.run(self._settings.block_for) for intake in self._intakes))
+
+    async def _warm_up(self) -> None:
+        """In a thread, so that the heartbeat goes on."""
+        began = time.monotonic()
+        with meanwhile_interpreted():
             await asyncio.to_thread(warm_up, self._kinds)
-            await asyncio.gather(*(intake.run(self._settings.block_for) for intake in self._intakes))
+        self._warm = True
+        log.info("worker warm", seconds=round(time.monotonic() - began, 1))
 
     async def _keep_alive(self) -> None:
         """Renews the heartbeat; with jobs on the desk, on an order, and now and then anyway, compares the desk too."""
@@ -188,7 +201,7 @@ class DeskWorker(Worker):
         """What the heartbeat says of the worker; arq's own counters follow."""
         counts = self._runner.counts
         self.jobs_complete, self.jobs_failed, self.jobs_retried = counts["done"], counts["failed"], counts["retried"]
-        return {"lists": self.lists, "held": len(self._runner.held), **counts}
+        return {"lists": self.lists, "warm": self._warm, "held": len(self._runner.held), **counts}
 
     async def _return_orphans(self) -> None:
         """Looks for dead workers, at once and then again and again.

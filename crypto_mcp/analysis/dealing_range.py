@@ -13,9 +13,10 @@ from typing import Literal
 import numpy as np
 
 from crypto_mcp.analysis.findings import Direction, Findings, Rows
-from crypto_mcp.analysis.kernels import Bars, compiled
+from crypto_mcp.analysis.kernels import Bars
 from crypto_mcp.analysis.measures import Measures
 from crypto_mcp.analysis.swings import Swing
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Floats, Ints
 
 OTE_FROM, OTE_TO = 0.62, 0.79

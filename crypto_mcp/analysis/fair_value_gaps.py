@@ -13,9 +13,10 @@ from typing import ClassVar
 import numpy as np
 
 from crypto_mcp.analysis.findings import Finding, Findings, Rows, begun, blank, states
-from crypto_mcp.analysis.kernels import Bars, compiled, follow_zones, grade
+from crypto_mcp.analysis.kernels import Bars, follow_zones, grade
 from crypto_mcp.analysis.measures import Measures
 from crypto_mcp.analysis.swings import Swing
+from crypto_mcp.compiling import compiled
 
 # How strength adds up: height in ATR, volume score, displacement in ATR (see `grade`).
 HALVES, WEIGHTS = np.array((0.5, 1.0, 1.5)), np.array((0.45, 0.25, 0.30))

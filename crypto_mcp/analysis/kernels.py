@@ -8,23 +8,16 @@ share figures through arrays, not through calls.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple, TypeVar
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from crypto_mcp.analysis.findings import Bools, Rows
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Floats, Ints
 
-C = TypeVar("C", bound=Callable[..., object])
 S = TypeVar("S", bound=np.generic)
-
-
-def compiled(function: C) -> C:
-    """The function as machine code that runs without the interpreter's lock."""
-    return cast(C, numba.njit(cache=True, nogil=True)(function))
 
 
 class Bars(NamedTuple):

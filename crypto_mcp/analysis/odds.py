@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 
 from crypto_mcp.analysis.findings import Rows
-from crypto_mcp.analysis.kernels import Bars, compiled
+from crypto_mcp.analysis.kernels import Bars
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Floats, Ints
 
 Event = Literal[

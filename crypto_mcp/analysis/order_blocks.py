@@ -15,9 +15,10 @@ import numpy as np
 
 from crypto_mcp.analysis.dealing_range import DealingRanges
 from crypto_mcp.analysis.findings import Finding, Findings, Rows, begun, blank, states
-from crypto_mcp.analysis.kernels import Bars, compiled, follow_zones, grade
+from crypto_mcp.analysis.kernels import Bars, follow_zones, grade
 from crypto_mcp.analysis.measures import Measures
 from crypto_mcp.analysis.structure import Break
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Floats
 
 ZoneType = Literal["demand", "supply"]

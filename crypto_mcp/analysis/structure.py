@@ -14,9 +14,10 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from crypto_mcp.analysis.findings import Finding, Findings, Rows, begun, blank
-from crypto_mcp.analysis.kernels import Bars, compiled, grade
+from crypto_mcp.analysis.kernels import Bars, grade
 from crypto_mcp.analysis.measures import Measures
 from crypto_mcp.analysis.swings import Swing
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Ints
 
 BreakBy = Literal["close", "wick"]

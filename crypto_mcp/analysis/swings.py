@@ -14,8 +14,9 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from crypto_mcp.analysis.findings import Finding, Findings, Rows, begun, blank
-from crypto_mcp.analysis.kernels import Bars, compiled, follow_levels, grade
+from crypto_mcp.analysis.kernels import Bars, follow_levels, grade
 from crypto_mcp.analysis.measures import Measures
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Floats
 
 SwingLabel = Literal["first", "higher_high", "lower_high", "higher_low", "lower_low", "equal_high", "equal_low"]

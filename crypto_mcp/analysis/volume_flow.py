@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crypto_mcp.analysis.kernels import compiled, plain
+from crypto_mcp.analysis.kernels import plain
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Candles, Floats
 
 CVD_WINDOW = 50

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from crypto_mcp.analysis.kernels import compiled, plain
+from crypto_mcp.analysis.kernels import plain
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Candles, Floats, Ints
 
 ROWS, VALUE_AREA = 60, 0.70

@@ -81,7 +81,7 @@ def _first_call(settings: Settings, console: Console) -> dict[str, Any]:
         if finished(answer):
             return answer
         if answer["status"] == "queued":
-            console.print("The worker compiles its numeric kernels first; only a first start takes so long.")
+            console.print("The worker is still loading.")
         for record in front_end.follow(answer["job_id"], within=_FIRST_CALL_WAIT):
             state = record["state"]
         if state not in FINISHED:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from scipy.optimize import nnls
+
+from crypto_mcp.compiling import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +39,7 @@ def equal_risk(covariance: Floats) -> Floats:
     return shares
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _descend(covariance: Floats) -> Floats:  # pragma: no cover - compiled
     n = covariance.shape[0]
     x = 1.0 / np.sqrt(np.diag(covariance)) / n

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from scipy.optimize import brentq
+
+from crypto_mcp.compiling import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -122,7 +123,7 @@ def _summed(outcomes: Floats, ruin_at: float, bound: float) -> Projection:
 _MOST_GROWTH = 700.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _walk(outcomes: Floats) -> tuple[Floats, Floats, Floats, Floats]:  # pragma: no cover - compiled
     """Per path: deepest drawdown (share of the peak), lowest and last logarithm of the account, longest losing run."""
     paths, trades = outcomes.shape

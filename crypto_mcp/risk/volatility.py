@@ -11,8 +11,9 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
 from scipy.optimize import minimize
+
+from crypto_mcp.compiling import compiled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def _inside(raw: Floats) -> tuple[float, float]:
     return persistence * a, persistence * (1 - a)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _recursion(
     returns: Floats, start: float, omega: float, alpha: float, beta: float
 ) -> Floats:  # pragma: no cover - compiled
@@ -64,7 +65,7 @@ def _recursion(
     return variances
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _negative_likelihood(
     returns: Floats, start: float, omega: float, alpha: float, beta: float
 ) -> float:  # pragma: no cover - compiled

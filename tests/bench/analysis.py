@@ -10,11 +10,16 @@ import pandas as pd
 
 from crypto_mcp.analysis.assess import assess
 from crypto_mcp.analysis.market_structure import find_structure
+from crypto_mcp.conditions import evaluate, parse
 from crypto_mcp.models.candles import Candles
 from tests.analysis.walks import random_walk
 from tests.bench.figures import Figures
 
 _SWING_LENGTH = 5
+CONDITION = (
+    "crosses_above(ema(9), ema(21)) and rsi(14) < 70 and volume > 1.5 * sma(volume, 20) "
+    "and close > ema(200) and change(close, 24) > 1%"
+)
 
 
 async def run(figures: Figures, *, quick: bool) -> None:
@@ -31,6 +36,12 @@ async def run(figures: Figures, *, quick: bool) -> None:
         rows[f"structure, {bars} bars"] = (median(ours), median(theirs))
         figures.add(f"analysis_{bars}_ms", median(ours))
         figures.add(f"analysis_ratio_smc_{bars}", median(theirs) / median(ours))
+    condition = parse(CONDITION)
+    candles = random_walk(8760, seed=1)
+    evaluate(condition, candles)
+    judged = median(_milliseconds(lambda: evaluate(condition, candles)) for _ in range(60))
+    rows["condition of five terms, 8760 bars"] = (judged, float("nan"))
+    figures.add("condition_8760_ms", judged)
     candles = random_walk(500, seed=1)
     assess(candles)
     whole = median(_milliseconds(lambda: assess(candles)) for _ in range(60))

@@ -20,7 +20,9 @@ from typing import Any
 import httpx2
 import psutil
 from mcp.client import Client
+from redis.asyncio import Redis
 
+from crypto_mcp.jobs.leases import known_workers
 from crypto_mcp.settings import PostgresSettings
 from crypto_mcp.stores.postgres import PostgresStore
 from tests.bench.figures import Figures, percentile
@@ -70,6 +72,8 @@ class System:
         self.launch("worker", "analysis:queue")
         async with httpx2.AsyncClient(timeout=2) as client:
             await _until(lambda: _answers(client, f"http://127.0.0.1:{self.sandbox_port}/api/v3/ping"))
+        async with Redis.from_url(self.servers.redis.url(2)) as queue:
+            await _until(lambda: _warm(queue), seconds=300)
 
     async def start_front(self) -> tuple[subprocess.Popen[bytes], float]:
         """The front end, and the seconds from its start to its first answer."""
@@ -208,6 +212,11 @@ async def _tool(client: Client, body: dict[str, Any]) -> bool:
 
 async def _answers(client: httpx2.AsyncClient, url: str) -> bool:
     return (await client.get(url)).status_code == 200
+
+
+async def _warm(queue: Redis) -> bool:
+    """What a cold worker answers meanwhile is not what it is measured by."""
+    return any(info is not None and info["warm"] for info in (await known_workers(queue)).values())
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], pause: float = 0.05, seconds: float = 60.0) -> None:

@@ -53,7 +53,7 @@ async def run(figures: Figures, *, quick: bool) -> None:
 
 
 async def _warm_up(http: httpx2.AsyncClient) -> None:
-    """The worker is there and its kernels are compiled: it answers about one symbol."""
+    """The front end reaches the worker: it answers about one symbol."""
     await _scan(http, {"universe": {"only": ["BTCUSDT"]}, "timeframes": ["12h"]}, least=1)
 
 

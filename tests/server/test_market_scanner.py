@@ -54,7 +54,7 @@ async def scan(url: str, **params: Any) -> dict[str, Any]:
     params = {"universe": {"only": SYMBOLS}} | params
     async with httpx2.AsyncClient(base_url=url, timeout=60) as http:
         response = await http.post("/v1/jobs/market_scanner?wait=25", json=params)
-        for _ in range(4):  # the first job of a machine waits for kernels to be compiled
+        for _ in range(4):  # the first job of a machine may be run as Python, kernels compiled meanwhile
             if response.status_code == 202:
                 response = await http.get(f"/v1/jobs/{response.json()['job_id']}/result?wait=25")
     assert response.status_code == 200, response.text

@@ -14,11 +14,12 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from crypto_mcp.analysis.findings import Finding, Findings, Rows, begun, blank
-from crypto_mcp.analysis.kernels import Bars, compiled, grade, plain
+from crypto_mcp.analysis.kernels import Bars, grade, plain
 from crypto_mcp.analysis.measures import measure
 from crypto_mcp.analysis.registry import causal
 from crypto_mcp.analysis.swings import find_swings
 from crypto_mcp.analysis.ta import talib
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Candles, Floats
 
 Gauge = Literal["rsi", "macd", "obv"]

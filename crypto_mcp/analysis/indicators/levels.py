@@ -11,7 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from crypto_mcp.analysis.indicators.spec import DAY, Indicator, Output
-from crypto_mcp.analysis.kernels import compiled, plain
+from crypto_mcp.analysis.kernels import plain
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Candles, Floats, Ints
 
 WEEK = 7 * DAY

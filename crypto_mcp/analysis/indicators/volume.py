@@ -13,8 +13,9 @@ from crypto_mcp.analysis.indicators.spec import (
     exponential,
     length,
 )
-from crypto_mcp.analysis.kernels import compiled, plain
+from crypto_mcp.analysis.kernels import plain
 from crypto_mcp.analysis.ta import talib
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Candles, Floats, Ints
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from crypto_mcp.analysis.kernels import compiled
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Floats, Ints
 
 Floats32 = NDArray[np.float32]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crypto_mcp.analysis.kernels import compiled
 from crypto_mcp.backtest.luck.trials import BLOCKS, bucket_edges
+from crypto_mcp.compiling import compiled
 
 if TYPE_CHECKING:
     from crypto_mcp.backtest.luck.trials import TrialTable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crypto_mcp.analysis.kernels import compiled
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Floats, Ints
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from crypto_mcp.analysis.kernels import compiled
+from crypto_mcp.compiling import compiled
 from crypto_mcp.models.backtest_statistics import Interval
 from crypto_mcp.models.candles import Floats
 
