@@ -13,10 +13,10 @@ ONLY   ?=
 LIVE   ?=
 ARGS   ?=
 
-.PHONY: help run test check format bench chaos swarm swarm-down drill soak lock clean
+.PHONY: help run test check format bench chaos swarm swarm-down drill soak conformance lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(READY) ## Run the whole product on this machine (LIVE=1: real market data)
 	@exec $(BIN)/crypto-mcp run $(if $(LIVE),--live)
@@ -51,6 +51,9 @@ swarm-down: ## Remove the stack of `make swarm` and its data (KEEP=1 keeps the d
 
 drill: $(READY) ## Lose all data on purpose and measure the restore (ARGS="--documents 500000")
 	@$(BIN)/crypto-mcp drill $(ARGS)
+
+conformance: $(READY) ## The official MCP conformance suite against the front end (needs npm)
+	@$(BIN)/python -m tests.conformance $(ARGS)
 
 lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
 	@uv pip compile --universal --all-extras --generate-hashes --no-header --no-emit-index-url --quiet \

@@ -26,6 +26,7 @@ from crypto_mcp.models.portfolio import (
 )
 from crypto_mcp.models.risk import RiskAssessment, RiskParams
 from crypto_mcp.models.scans import MarketScan, ScanParams, ScanPicture, ScanPictureParams
+from crypto_mcp.models.symbols import SymbolList, SymbolListParams
 
 _DAY = 86_400
 _AN_EMPTY_SCAN = {
@@ -48,6 +49,12 @@ _AN_EMPTY_SCAN = {
     "rows": [],
 }
 
+
+def _deletes_portfolio(params: PortfolioParams) -> str | None:
+    gone = f"Delete the portfolio {params.portfolio_id} with its ledger? This cannot be taken back."
+    return gone if params.action == "delete" else None
+
+
 KINDS: tuple[JobKind[Any, Any], ...] = (
     JobKind(
         name="analyze_crypto",
@@ -66,6 +73,19 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         ),
         scope="analysis:read",
         chart=cached_keys.analysis_chart,
+        resource="analyses/{symbol}/{timeframe}",
+    ),
+    JobKind(
+        name="list_symbols",
+        list="analysis:queue",
+        params=SymbolListParams,
+        result=SymbolList,
+        handler="workers.symbols:list_symbols",
+        title="List trading pairs",
+        summary="Pairs that trade now, those most traded first; for completion while somebody types.",
+        cache=CacheRule(key=lambda params: f"symbols:{params.limit}", ttl=600),
+        scope="analysis:read",
+        tool=False,
     ),
     JobKind(
         name="draw_chart",
@@ -86,6 +106,7 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         scope="analysis:read",
         cost=2,
         tool=False,
+        resource="charts/{symbol}/{timeframe}",
     ),
     JobKind(
         name="market_scanner",
@@ -138,6 +159,8 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         read_only=False,
         owned=True,
         changes=lambda params: not params.reads,
+        resource="portfolios/{portfolio_id}",
+        destroys=_deletes_portfolio,
     ),
     JobKind(
         name="draw_portfolio",

@@ -65,6 +65,8 @@ class JobKind(Generic[ParamsT, ResultT]):
         chart: of a kind whose results can be drawn, the parameters of the job that draws one; the result is given as
             the JSON it is stored as.
         drawn_by: the kind of that job.
+        resource: address of its answers as MCP resources, parameters in braces: `analyses/{symbol}/{timeframe}`.
+        destroys: of parameters that cannot be taken back, what to ask the user before; None for others.
     """
 
     name: str
@@ -86,6 +88,8 @@ class JobKind(Generic[ParamsT, ResultT]):
     changes: Callable[[ParamsT], bool] | None = None
     chart: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
     drawn_by: str = "draw_chart"
+    resource: str = ""
+    destroys: Callable[[ParamsT], str | None] | None = None
 
     def shareable(self, params: ParamsT) -> bool:
         """Whether equal requests are one: reading twice is reading once, depositing twice is not."""

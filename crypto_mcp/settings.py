@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -77,6 +77,11 @@ class ServerSettings(Group):
         Path(".local/spool"), description="Where tool logs wait while PostgreSQL is away; at most 16 MB."
     )
     memory_cache: ByteSize = Field(ByteSize(50_000_000), description="Bound of the in-process cache (L1), per process.")
+    mcp_sessions: bool = Field(
+        False,
+        description="Keep MCP sessions, so that clients of the older protocol can be asked back over HTTP. "
+        "They live in one process: WORKERS must be 1.",
+    )
     allowed_hosts: list[str] = Field(
         ["127.0.0.1:*", "localhost:*", "[::1]:*"],
         description="Host headers accepted at /mcp (DNS rebinding protection).",
@@ -85,6 +90,12 @@ class ServerSettings(Group):
         ["http://127.0.0.1:*", "http://localhost:*", "http://[::1]:*"],
         description="Origin headers accepted at /mcp.",
     )
+
+    @model_validator(mode="after")
+    def _sessions_need_one_process(self) -> Self:
+        if self.mcp_sessions and self.workers != 1:
+            raise ValueError("mcp_sessions needs workers=1: a session lives in one process")
+        return self
 
 
 class AccessSettings(Group):

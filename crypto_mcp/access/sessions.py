@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 from cachetools import LRUCache
@@ -49,6 +49,17 @@ class Session(Contract):
     last: LastCall | None = Field(None, description="The newest call.")
     jobs: list[str] = Field([], description="Its newest jobs, the newest first.")
     symbols: list[str] = Field([], description="Symbols it asked about lately, the newest first.")
+    log_level: str | None = Field(None, description="Least level of what MCP tells of its calls.")
+
+
+class _Kept(NamedTuple):
+    """What every call looks at."""
+
+    preferences: dict[str, Any]
+    log_level: str | None
+
+
+_NOTHING_KEPT = _Kept({}, None)
 
 
 class NothingToRepeat(InvalidRequest):
@@ -65,7 +76,7 @@ class Sessions:
         self._redis = redis
         self._catalogue = catalogue
         self._note = redis.register_script(_NOTE)
-        self._known: LRUCache[str, tuple[float, dict[str, Any]]] = LRUCache(_MOST_REMEMBERED)
+        self._known: LRUCache[str, tuple[float, _Kept]] = LRUCache(_MOST_REMEMBERED)
         self._noted: LRUCache[str, tuple[float, str]] = LRUCache(_MOST_REMEMBERED)
         self._outage = Outage("Redis for sessions")
 
@@ -84,21 +95,32 @@ class Sessions:
                 self._check(name, value)
         session = await self.of(client)
         preferences = {name: value for name, value in {**session.preferences, **changes}.items() if value is not None}
+        await self._keep(client, "preferences", preferences)
+        return session.model_copy(update={"preferences": preferences})
+
+    async def set_log_level(self, client: str, level: str) -> None:
+        """Keeps the least level of what the client wants to be told. `StoreUnavailable` if Redis does not answer."""
+        await self._keep(client, "log_level", level)
+
+    async def log_level(self, client: str) -> str | None:
+        """That level, if it set one."""
+        return (await self._remembered(client)).log_level
+
+    async def _keep(self, client: str, field: str, value: Any) -> None:
         try:
             async with self._redis.pipeline() as pipe:
-                pipe.hset(_key(client), "preferences", orjson.dumps(preferences).decode())
+                pipe.hset(_key(client), field, orjson.dumps(value).decode())
                 pipe.expire(_key(client), TTL)
                 await pipe.execute()
         except (RedisError, OSError) as error:
             raise _unavailable(error) from error
         self._known.pop(client, None)
-        return session.model_copy(update={"preferences": preferences})
 
     async def completed(self, client: str, kind: JobKind[Any, Any], arguments: Any) -> Any:
         """The arguments with what the client prefers for those it did not give."""
         if not isinstance(arguments, dict):
             return arguments
-        preferred = await self._preferences(client)
+        preferred = (await self._remembered(client)).preferences
         fitting = {name: value for name, value in preferred.items() if name in kind.params.model_fields}
         return {**fitting, **arguments} if fitting else arguments
 
@@ -129,19 +151,19 @@ class Sessions:
             raise NothingToRepeat("there is no earlier call to repeat", hint="Call the tool itself.")
         return self._catalogue[last.kind], {**last.params, **changes}
 
-    async def _preferences(self, client: str) -> dict[str, Any]:
-        at, known = self._known.get(client, (0.0, {}))
+    async def _remembered(self, client: str) -> _Kept:
+        at, known = self._known.get(client, (0.0, _NOTHING_KEPT))
         if time.monotonic() - at < _REMEMBERED or self._outage.lasts:
             return known
         try:
-            kept = await self._redis.hget(_key(client), "preferences")  # type: ignore[misc]
+            preferences, level = await self._redis.hmget(_key(client), ["preferences", "log_level"])  # type: ignore[misc]
         except (RedisError, OSError) as error:
             self._outage.begin(error)
             return known
         self._outage.end()
-        preferences: dict[str, Any] = orjson.loads(kept) if kept else {}
-        self._known[client] = (time.monotonic(), preferences)
-        return preferences
+        kept = _Kept(orjson.loads(preferences or b"{}"), orjson.loads(level or b"null"))
+        self._known[client] = (time.monotonic(), kept)
+        return kept
 
     def _check(self, name: str, value: Any) -> None:
         """Every kind that has such a parameter must accept the value."""

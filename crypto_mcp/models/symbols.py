@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from crypto_mcp.models.answers import Contract
+
 DEFAULT_QUOTE = "USDT"
 
 # Assets that others are priced in. Stablecoins and fiat end no base asset's name; coins do (WBTC, STETH).
@@ -51,3 +53,15 @@ SymbolName = Annotated[
         examples=["BTCUSDT"],
     ),
 ]
+
+
+class SymbolListParams(Contract):
+    """What `list_symbols` takes."""
+
+    limit: int = Field(2000, ge=1, le=5000, description="At most so many.")
+
+
+class SymbolList(Contract):
+    """Trading pairs, those most traded first."""
+
+    symbols: list[str]

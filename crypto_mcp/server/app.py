@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
@@ -28,23 +28,25 @@ from crypto_mcp.server.events import event_routes
 from crypto_mcp.server.front import Front, open_front
 from crypto_mcp.server.gate import Gate
 from crypto_mcp.server.infrastructure import infrastructure
+from crypto_mcp.server.mcp import mcp_server
 from crypto_mcp.server.metrics import exposition
 from crypto_mcp.server.problems import Problem, described
 from crypto_mcp.server.provider_webhooks import webhook_routes
 from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds
 from crypto_mcp.server.rest import catalogue_routes, front_of, job_routes
 from crypto_mcp.server.session_routes import session_routes
-from crypto_mcp.server.tools import mcp_server
 from crypto_mcp.server.workflows import workflow_routes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from mcp.server.lowlevel import Server
     from starlette.types import Receive, Scope, Send
 
     from crypto_mcp.job_kind import Catalogue
     from crypto_mcp.settings import Settings
+
+MakeServer: TypeAlias = "Callable[..., Server[Front]]"
 
 _DESCRIPTION = """\
 Submit a job, wait for it or poll it, fetch its result. Errors are `application/problem+json` with a stable `code`.
@@ -55,9 +57,12 @@ Answers come from a cache where one is fresh: then no job runs and there is no `
 class McpEndpoint:
     """Streamable HTTP. One session manager for each run of the app, as the SDK wants it."""
 
-    def __init__(self, settings: Settings, catalogue: Catalogue) -> None:
+    def __init__(self, settings: Settings, catalogue: Catalogue, make: MakeServer) -> None:
         self._settings = settings
         self._catalogue = catalogue
+        self._make = make
+        # Without sessions only POST: the SDK would answer GET with a stream on which nothing ever comes.
+        self.methods = ["GET", "POST", "DELETE"] if settings.server.mcp_sessions else ["POST"]
         self._manager: StreamableHTTPSessionManager | None = None
 
     @asynccontextmanager
@@ -69,8 +74,8 @@ class McpEndpoint:
             yield front
 
         self._manager = StreamableHTTPSessionManager(
-            mcp_server(self._catalogue, self._settings.server, lifespan),
-            stateless=True,
+            self._make(self._catalogue, self._settings.server, lifespan),
+            stateless=not self._settings.server.mcp_sessions,
             security_settings=TransportSecuritySettings(
                 allowed_hosts=self._settings.server.allowed_hosts, allowed_origins=self._settings.server.allowed_origins
             ),
@@ -84,9 +89,9 @@ class McpEndpoint:
         await self._manager.handle_request(scope, receive, send)
 
 
-def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE) -> FastAPI:
+def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp: MakeServer = mcp_server) -> FastAPI:
     """The application. Nothing is opened before its lifespan begins."""
-    mcp = McpEndpoint(settings, catalogue)
+    mcp = McpEndpoint(settings, catalogue, make_mcp)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -100,9 +105,8 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE) -> FastAPI:
     problems.install(app)
     app.add_middleware(Gate, settings=settings)
     app.add_middleware(RequestBounds, timeout=settings.server.request_timeout)
-    # Only POST: the SDK would answer GET with a stream on which nothing ever comes.
     for path in ("/mcp", "/mcp/"):
-        app.router.routes.append(Route(path, endpoint=mcp, methods=["POST"], include_in_schema=False))
+        app.router.routes.append(Route(path, endpoint=mcp, methods=mcp.methods, include_in_schema=False))
     of_catalogue = (
         catalogue_routes(catalogue), batch_routes(catalogue), chart_routes(catalogue), analysis_routes(catalogue),
     )  # fmt: skip

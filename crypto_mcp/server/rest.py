@@ -80,7 +80,7 @@ def catalogue_routes(catalogue: Catalogue) -> APIRouter:
     """What the catalogue offers: a submission route for every kind, and their list."""
     router = APIRouter()
     offered = Catalogue(tuple(catalogue.tools()))
-    listed = KindList(kinds=[_entry(kind) for kind in offered]).model_dump_json().encode()
+    listed = KindList(kinds=[kind_entry(kind) for kind in offered]).model_dump_json().encode()
     for kind in offered:
         _add_submission(router, kind)
 
@@ -206,7 +206,8 @@ def answer(request: Request, outcome: Outcome, steps: Sequence[Mapping[str, str]
     return _json(outcome.to_json([step]), 202, {"Location": href, **_COME_BACK})
 
 
-def _entry(kind: JobKind[Any, Any]) -> Kind:
+def kind_entry(kind: JobKind[Any, Any]) -> Kind:
+    """The whole contract of a kind."""
     return Kind(
         name=kind.name,
         title=kind.title,

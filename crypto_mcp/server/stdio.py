@@ -10,7 +10,7 @@ from mcp.server.stdio import stdio_server
 
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.server.front import Front, open_front
-from crypto_mcp.server.tools import mcp_server
+from crypto_mcp.server.mcp import mcp_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,13 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
-from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 from mcp.types import (
     INVALID_PARAMS,
     CallToolRequestParams,
     CallToolResult,
     ImageContent,
+    InputRequiredResult,
     ListToolsResult,
     PaginatedRequestParams,
     TextContent,
@@ -23,12 +23,13 @@ from mcp.types import (
 from pydantic import Field, ValidationError
 from structlog.contextvars import bound_contextvars, get_contextvars
 
-import crypto_mcp
 from crypto_mcp.access.identity import current
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.models.answers import Contract, ErrorBody, JobState
-from crypto_mcp.server.answering import longest_wait
+from crypto_mcp.server.answering import checked, longest_wait
+from crypto_mcp.server.confirmation import confirm
 from crypto_mcp.server.drawing import Charts, png_of, wants_chart
+from crypto_mcp.server.mcp_logging import tell
 from crypto_mcp.server.outcome import Outcome, standing
 from crypto_mcp.server.problems import surprise
 from crypto_mcp.server.schemas import answer_outline, input_schema, tool_input, wait_schema
@@ -36,7 +37,6 @@ from crypto_mcp.validation import explain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
-    from contextlib import AbstractAsyncContextManager
 
     from mcp.server.context import ServerRequestContext
 
@@ -48,12 +48,6 @@ if TYPE_CHECKING:
     from crypto_mcp.settings import ServerSettings
 
 Call: TypeAlias = "Callable[[ServerRequestContext[Front], dict[str, Any]], Awaitable[CallToolResult]]"
-
-INSTRUCTIONS = (
-    "Crypto market analysis on closed bars. A call answers at once if the result is cached, else it waits up to `wait` "
-    "seconds; an answer whose status is queued, running or retrying says under `next` how to get the result. "
-    "Every result names its data source and age. Results are not financial advice."
-)
 
 
 class _JobId(Contract):
@@ -77,7 +71,8 @@ class Tools:
             "job_cancel": self._job_cancel,
             "again": self._again,
         }
-        self._calls |= {kind.name: partial(self._call_kind, kind) for kind in catalogue.tools()}
+        self._kinds = {kind.name: kind for kind in catalogue.tools()}
+        self._calls |= {name: partial(self._call_kind, kind) for name, kind in self._kinds.items()}
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """The input schema of a tool, for the SDK to check headers against."""
@@ -88,7 +83,9 @@ class Tools:
         """All tools, on one page."""
         return ListToolsResult(tools=list(self.by_name.values()))
 
-    async def call(self, ctx: ServerRequestContext[Front], params: CallToolRequestParams) -> CallToolResult:
+    async def call(
+        self, ctx: ServerRequestContext[Front], params: CallToolRequestParams
+    ) -> CallToolResult | InputRequiredResult:
         """Calls a tool. What goes wrong is told in the result, where a model can read it."""
         call = self._calls.get(params.name)
         if call is None:
@@ -97,11 +94,23 @@ class Tools:
         with bound_contextvars(request_id=request_id):
             try:
                 await ctx.lifespan_context.callers.rates.charge(current(), None)
-                return await call(ctx, dict(params.arguments or {}))
+                arguments = dict(params.arguments or {})
+                asked = await self._confirmed(ctx, params, arguments)
+                return asked or await call(ctx, arguments)
             except CryptoMcpError as error:
                 return _refusal(error)
             except Exception as error:  # noqa: BLE001 - the last line: the log has the cause, the client a reference
                 return _refusal(surprise(error))
+
+    async def _confirmed(
+        self, ctx: ServerRequestContext[Front], params: CallToolRequestParams, arguments: dict[str, Any]
+    ) -> InputRequiredResult | None:
+        """None to go on; else what has the client ask its user first."""
+        kind = self._kinds.get(params.name)
+        if kind is None or kind.destroys is None:
+            return None
+        question = kind.destroys(checked(kind, {name: arguments[name] for name in arguments if name != "wait"}))
+        return None if question is None else await confirm(ctx, question, params.input_responses)
 
     async def _call_kind(
         self, kind: JobKind[Any, Any], ctx: ServerRequestContext[Front], arguments: dict[str, Any]
@@ -111,6 +120,7 @@ class Tools:
         outcome = await ctx.lifespan_context.answering.call(
             kind, arguments, wait=wait, trace=trace, on_progress=_reporter(ctx)
         )
+        await tell(ctx, kind.name, outcome)
         answer = self._answer(outcome)
         if outcome.result is not None and wants_chart(kind, arguments):
             drawing = self._charts.of_result(kind.name, outcome.result)
@@ -178,7 +188,10 @@ class Tools:
             input_schema=tool_input(kind, self._default_wait),
             output_schema=answer_outline(),
             annotations=ToolAnnotations(
-                read_only_hint=kind.read_only, idempotent_hint=kind.read_only, open_world_hint=True
+                read_only_hint=kind.read_only,
+                destructive_hint=kind.destroys is not None,
+                idempotent_hint=kind.read_only,
+                open_world_hint=True,
             ),
         )
 
@@ -223,25 +236,6 @@ class Tools:
                 annotations=ToolAnnotations(read_only_hint=True, open_world_hint=True),
             ),
         ]
-
-
-def mcp_server(
-    catalogue: Catalogue,
-    settings: ServerSettings,
-    lifespan: Callable[[Server[Front]], AbstractAsyncContextManager[Front]],
-) -> Server[Front]:
-    """The MCP server over any transport. `lifespan` gives the open connections."""
-    tools = Tools(catalogue, settings)
-    return Server(
-        "crypto-mcp",
-        version=crypto_mcp.__version__,
-        title="Crypto MCP",
-        instructions=INSTRUCTIONS,
-        lifespan=lifespan,
-        get_tool_input_schema=tools.input_schema,
-        on_list_tools=tools.listed,
-        on_call_tool=tools.call,
-    )
 
 
 def _job_id(arguments: dict[str, Any]) -> str:

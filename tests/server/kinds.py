@@ -85,11 +85,12 @@ def _key(prefix: str) -> CacheRule[Words, Echo]:
 
 
 KINDS = (
-    _kind("echo", cache=_key("echo")),
+    _kind("echo", cache=_key("echo"), resource="echoes/{text}/{times}"),
     _kind("kept", handler="echo", cache=CacheRule(key=_key("kept").key, ttl=60, collection="echoes")),
     _kind("uncached", handler="echo"),
     _kind("gated"),
     _kind("failing", max_tries=1),
+    _kind("wipe", handler="echo", read_only=False, destroys=lambda params: f"Wipe {params.text}?"),
     _kind("internal", handler="echo", tool=False),
 )
 CATALOGUE = Catalogue(KINDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 @asynccontextmanager
-async def front_end(settings: Settings, catalogue: Catalogue = CATALOGUE) -> AsyncIterator[str]:
+async def front_end(settings: Settings, catalogue: Catalogue = CATALOGUE, **options: Any) -> AsyncIterator[str]:
     """The front end on a free port; its address."""
     listening = listen(settings.server.model_copy(update={"port": 0}))
     config = uvicorn.Config(
-        build_app(settings, catalogue),
+        build_app(settings, catalogue, **options),
         http=BoundedProtocol,
         lifespan="on",
         log_config=None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import pytest
 from mcp.client.client import Client
-from mcp.types import ImageContent, TextContent
+from mcp.types import BlobResourceContents, ImageContent, PromptReference, TextContent
 from PIL import Image
 
 from crypto_mcp.catalogue import CATALOGUE
@@ -162,3 +162,16 @@ async def test_earlier_analyses_are_read_back(http: httpx2.AsyncClient) -> None:
 async def test_a_question_for_analyses_that_makes_no_sense_is_refused(http: httpx2.AsyncClient, query: str) -> None:
     answered = await http.get(f"/v1/analyses?{query}")
     assert (answered.status_code, answered.json()["code"]) == (422, "invalid_request")
+
+
+async def test_pairs_are_completed_from_the_exchanges_list(address: str) -> None:
+    """What the client asked about lately comes first, then the most traded."""
+    async with Client(f"{address}/mcp", mode="2026-07-28") as client:
+        prompt = PromptReference(type="ref/prompt", name="daily_brief")
+        completed = (await client.complete(prompt, {"name": "symbols", "value": "ETHUSDT, bt"})).completion
+        assert "ETHUSDT, BTCUSDT" in completed.values
+        assert all(value.startswith("ETHUSDT, BT") for value in completed.values)
+        uri = "crypto://charts/ETH/4h"
+        (picture,) = (await client.read_resource(uri)).contents
+        assert isinstance(picture, BlobResourceContents)
+        assert size_of(b64decode(picture.blob)) == (1080, 1350)

@@ -79,7 +79,7 @@ async def test_tools_are_listed_and_called(how: str, address: str, stores: Setti
     async with client_of(how, address, stores) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(tools) == {"again",
-            "echo", "kept", "uncached", "gated", "failing", "job_status", "job_result", "job_cancel",
+            "echo", "kept", "uncached", "gated", "failing", "wipe", "job_status", "job_result", "job_cancel",
         }  # fmt: skip
         echo = tools["echo"]
         assert echo.input_schema["required"] == ["text"]

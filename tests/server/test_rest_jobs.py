@@ -230,7 +230,7 @@ async def test_an_unusable_request_id_is_replaced(http: httpx2.AsyncClient) -> N
 
 async def test_kinds_are_described_with_schemas_and_examples_that_fit(http: httpx2.AsyncClient) -> None:
     listed = {kind["name"]: kind for kind in (await http.get("/v1/kinds")).json()["kinds"]}
-    assert set(listed) == {"echo", "kept", "uncached", "gated", "failing"}
+    assert set(listed) == {"echo", "kept", "uncached", "gated", "failing", "wipe"}
     assert listed["echo"]["params_schema"]["required"] == ["text"]
     answered = await http.post(listed["echo"]["href"], params={"wait": 20}, json=listed["echo"]["example"])
     assert answered.status_code == 200

@@ -1,0 +1,1 @@
+"""`make conformance`: the official MCP conformance suite against the real front end."""
