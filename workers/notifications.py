@@ -54,13 +54,19 @@ async def note_delivery(job: Job, params: ReportParams) -> ReportResult:
 async def _noted(job: Job, status: StatusReport) -> bool | None:
     """Whether it was news; None if the message is not ours. `Resting` while it may yet become known."""
     ledger = job.services.mongo.notifications
+    ours, further = status.message_id, status.status != "failed"
+    if ours and further and await ledger.reached(ours, status.status, status.provider_id, status.at):
+        return True
     message = await ledger.find_message(status.message_id, status.provider_id)
     if message is None:
         if (datetime.now(UTC) - status.at).total_seconds() < _KNOWN_WITHIN:
             raise Resting(1.0)
         return None
     if status.status != "failed":
-        return await ledger.reached(message["_id"], status.status, status.provider_id, status.at)
+        news = await ledger.reached(message["_id"], status.status, status.provider_id, status.at)
+        if not news and job.attempt > 1:  # who noted it before may have been killed before what it carries was told
+            await ledger.spread(message["_id"], status.status, status.at)
+        return news
     log.info("message not delivered", provider=status.provider, message_id=message["_id"], code=status.code)
     await job.services.dispatcher.failed_later(message, _why(status))
     await _reopen(job, message["notifications"])

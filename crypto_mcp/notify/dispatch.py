@@ -32,7 +32,7 @@ from crypto_mcp.notify.sending import Meaning, SendFailed
 from crypto_mcp.notify.writing import write
 
 if TYPE_CHECKING:
-    from crypto_mcp.models.notifications import Delivery, Notification
+    from crypto_mcp.models.notifications import Delivery, DeliveryState, Notification
     from crypto_mcp.notify.channel import Channel
     from crypto_mcp.notify.channels import ChannelBook
     from crypto_mcp.notify.counts import Counts
@@ -72,29 +72,37 @@ class Dispatcher:
         Called again it goes on where it was, whoever called before, and however that ended.
         """
         key = key_of(notification.owner, notification.notification_id)
-        entry = await self.ledger.accept(key, document_of(notification))
+        channel = await self.channels.find(notification.owner, notification.channel)
+        entry = await self.ledger.accept(key, document_of(notification, channel))
         if entry["attempts"] == 0 and notification.priority != "critical":
             age = (datetime.now(UTC) - entry["accepted_at"]).total_seconds()
             await asyncio.sleep(max(0.0, self.settings.gather_for - age))
         for _ in range(_MOST_STEPS):
             if not entry.get("open"):
                 return delivery_of(entry)
-            wait = await self._step(entry)
+            wait = await self._step(entry, channel)
             if wait is not None:
                 return wait
+            if not entry.get("open"):
+                continue
+            channel = None  # it may have changed
             found = await self.ledger.notification(key)
             if found is None:  # erased meanwhile
                 return delivery_of(entry | {"state": "suppressed", "reason": "erased"})
             entry = found
         return Wait(0.05, "others")
 
-    async def _step(self, entry: dict[str, Any]) -> Wait | None:
-        """One step of an open notification: a new channel, a message, an end. `Wait` if nothing can be done now."""
+    async def _step(self, entry: dict[str, Any], known: Channel | None) -> Wait | None:
+        """One step of an open notification: a new channel, a message, an end. `Wait` if nothing can be done now.
+
+        `known` is a channel as it is now; where the notification is sent, its `entry` says so afterwards.
+        """
         waits = entry["state"] == "queued"
         if waits and (datetime.now(UTC) - entry["accepted_at"]).total_seconds() > self.settings.expire_after:
             await self._end(entry, "failed", entry.get("reason") or "expired")
             return None
-        channel = await self._channel(entry)
+        on_known = known is not None and known.id == entry.get("channel_id")
+        channel = known if on_known else await self._channel(entry)
         if channel is None:
             return None
         sender = self.senders.of(channel)
@@ -108,7 +116,7 @@ class Dispatcher:
         if isinstance(turn, Wait):
             return await self._turned_away(entry, channel, turn)
         try:
-            return await self._in_turn(turn, channel, sender)
+            return await self._in_turn(turn, channel, sender, entry)
         finally:
             with contextlib.suppress(StoreUnavailable):  # a lane that is not left ends by itself
                 await self.pacing.leave(turn)
@@ -144,8 +152,8 @@ class Dispatcher:
         known = None if other is None or other.id in entry["tried"] else other
         await self.ledger.fall_back(entry["_id"], entry["channel_id"], to=_place(known), reason="unknown_channel")
 
-    async def _in_turn(self, turn: Turn, channel: Channel, sender: Sender) -> Wait | None:
-        """Sends the next message of the lane, which is ours."""
+    async def _in_turn(self, turn: Turn, channel: Channel, sender: Sender, entry: dict[str, Any]) -> Wait | None:
+        """Sends the next message of the lane, which is ours; it may or may not be the one that carries `entry`."""
         waiting = await self.ledger.open_on(channel.id, _READ_AT_ONCE)
         cut_off = next((each["message_id"] for each in waiting if each["state"] == "sending"), None)
         if cut_off is not None:
@@ -161,7 +169,13 @@ class Dispatcher:
         if not claimed:
             return None
         await self.ledger.begin(message_document(message_id, channel, sender, claimed))
-        return await self._send(turn, channel, sender, _written(message_id, claimed))
+        outcome = await self._send(turn, channel, sender, _written(message_id, claimed))
+        if isinstance(outcome, Wait) or outcome is None:
+            return outcome
+        if any(each["_id"] == entry["_id"] for each in claimed):
+            entry.pop("open")
+            entry |= {"state": outcome, "state_at": present_moment(), "message_id": message_id}
+        return None
 
     def _until_quiet(self, batch: list[dict[str, Any]]) -> Wait | None:
         """Where several have come at about the same time, more are likely to."""
@@ -190,7 +204,8 @@ class Dispatcher:
             await self.counts.add(sender.name, "possible_duplicate")
             carried = await self.ledger.carried(message_id)
             carried.sort(key=lambda each: message["notifications"].index(each["_id"]))
-            return await self._send(turn, channel, sender, _written(message_id, carried))
+            outcome = await self._send(turn, channel, sender, _written(message_id, carried))
+            return outcome if isinstance(outcome, Wait) else None
         return wait
 
     async def _settle(self, message_id: str, message: dict[str, Any] | None) -> None:
@@ -202,7 +217,10 @@ class Dispatcher:
         else:
             await self.ledger.give_back(message_id, message.get("reason", "returned"), failed=True)
 
-    async def _send(self, turn: Turn, channel: Channel, sender: Sender, message: Message) -> Wait | None:
+    async def _send(
+        self, turn: Turn, channel: Channel, sender: Sender, message: Message
+    ) -> Wait | DeliveryState | None:
+        """Hands a message over: how far it came; `Wait` or None where it was refused."""
         try:
             sent = await sender.send(channel.target(self.channels.seal), message)
         except SendFailed as failed:
@@ -213,15 +231,15 @@ class Dispatcher:
             await self.counts.add(sender.name, f"refused_{failed.meaning}")
             return await self._refused(turn, channel, message.message_id, failed)
         now = present_moment()
-        state = "delivered" if sent.delivered else "sent"
+        state: DeliveryState = "delivered" if sent.delivered else "sent"
         await self.ledger.reached(message.message_id, state, sent.provider_id, now)
         await self.counts.add(sender.name, "sent")
         log.info("message sent", sender=sender.name, message_id=message.message_id, channel_id=channel.id)
-        if turn.pace.pair_interval:
+        if turn.refused:
             await self.pacing.went(turn)
         if sent.called:
             await self.channels.known_as(channel, sent.called)
-        return None
+        return state
 
     async def _refused(self, turn: Turn, channel: Channel, message_id: str, failed: SendFailed) -> Wait | None:
         """What a refusal means for the message, the person and the sender."""

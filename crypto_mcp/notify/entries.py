@@ -36,10 +36,11 @@ def delivery_of(entry: dict[str, Any]) -> Delivery:
     )
 
 
-def document_of(notification: Notification) -> dict[str, Any]:
-    """A notification that has just come."""
+def document_of(notification: Notification, channel: Channel | None) -> dict[str, Any]:
+    """A notification that has just come, on the channel it begins with."""
     now = present_moment()
-    return {
+    place = {} if channel is None else {"channel_id": channel.id, "channel": channel.name}
+    return place | {
         "user_id": notification.owner,
         "notification_id": notification.notification_id,
         "told": notification.model_dump_json(),

@@ -33,7 +33,7 @@ if what == 'take' then
   if not redis.call('SET', lane, ARGV[2], 'PX', ARGV[3], 'NX') then
     return { 'lane', math.max(1, redis.call('PTTL', lane)), '' }
   end
-  return { 'go', 0, '' }
+  return { 'go', redis.call('HEXISTS', pair, 'refused'), '' }
 end
 
 -- KEYS lane, sender, pair; ARGV token, lane's life, pair's interval, burst, digest window, sender's interval, ahead

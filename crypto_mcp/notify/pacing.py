@@ -7,7 +7,7 @@ Meta allows at one in six seconds with a burst that has to be paid back.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
@@ -67,13 +67,18 @@ def pace_of(sender: str, settings: NotifySettings) -> Pace:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """A lane is ours until it is left, or a little longer than a request may take."""
+    """A lane is ours until it is left, or a little longer than a request may take.
+
+    Attributes:
+        refused: whether the provider found the last message to this person too much.
+    """
 
     lane: str
     sender: str
     pair: str
     token: str
     pace: Pace
+    refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,18 +107,19 @@ class Pacing:
             "take", turn.token, self._life, _ms(pace.pair_interval), pace.pair_burst, pace.digest_after,
             _ms(pace.digest_window), int(critical),
         )  # fmt: skip
-        if wait is None:
-            return turn
+        if wait.why == "go":
+            return replace(turn, refused=wait.seconds > 0)
         return Wait(min(wait.seconds, _POLL), wait.why) if wait.why == "lane" else wait
 
     async def charge(self, turn: Turn) -> Wait | None:
         """Counts one message, just before it goes; how long it has to wait if it may not."""
         pace = turn.pace
-        return await self._run(
+        wait = await self._run(
             [turn.lane, turn.sender, turn.pair],
             "charge", turn.token, self._life, _ms(pace.pair_interval), pace.pair_burst, _ms(pace.digest_window),
             _ms(pace.sender_interval), _ms(pace.ahead),
         )  # fmt: skip
+        return None if wait.why == "go" else wait
 
     async def leave(self, turn: Turn) -> None:
         """The lane is free."""
@@ -131,15 +137,13 @@ class Pacing:
         """Nothing goes by this sender for so long."""
         await self._run([turn.sender], "stop", _ms(seconds), why)
 
-    async def _run(self, keys: list[str], *args: str | int) -> Wait | None:
+    async def _run(self, keys: list[str], *args: str | int) -> Wait:
         try:
             verdict, wait, said = await self._script(keys=keys, args=list(args))
         except (RedisError, OSError) as error:
             raise StoreUnavailable(
                 f"Redis does not answer ({type(error).__name__})", hint="The job is repeated by itself.", retry_after=1
             ) from error
-        if verdict in (b"go", b"left", b"noted", b"held"):
-            return None
         return Wait(int(wait) / 1000, verdict.decode(), said.decode())
 
 

@@ -108,11 +108,13 @@ class NotificationDocuments:
 
     async def claim(self, keys: Sequence[str], channel_id: str, message_id: str) -> list[dict[str, Any]]:
         """Takes waiting notifications for a message; those that were still to be had, in the given order."""
+        queued = {"state": "queued", "channel_id": channel_id}
+        change = {"$set": {"state": "sending", "message_id": message_id, "state_at": _now()}}
         with _translated():
-            await self._notifications.update_many(
-                {"_id": {"$in": list(keys)}, "state": "queued", "channel_id": channel_id},
-                {"$set": {"state": "sending", "message_id": message_id, "state_at": _now()}},
-            )
+            if len(keys) == 1:
+                one = await self._notifications.find_one_and_update({"_id": keys[0]} | queued, change)
+                return [] if one is None else [one]
+            await self._notifications.update_many({"_id": {"$in": list(keys)}} | queued, change)
             found = await self._notifications.find({"message_id": message_id}).to_list(None)
         return sorted(found, key=lambda each: keys.index(each["_id"]))
 
@@ -126,7 +128,7 @@ class NotificationDocuments:
         with _translated():
             changed = await self._messages.update_one(
                 {"_id": message_id, "state": "sending", "sends": sends},
-                {"$inc": {"sends": 1, "possible_duplicates": 1}},
+                {"$inc": {"sends": 1, "possible_duplicates": 1}, "$set": {"state_at": _now()}},
             )
         return bool(changed.modified_count)
 
@@ -150,7 +152,8 @@ class NotificationDocuments:
                 {"_id": message_id, "state": {"$in": below}},
                 {"$set": {"state": state, "state_at": at} | named, "$addToSet": {"events": {"state": state, "at": at}}},
             )
-        await self.spread(message_id, state, at)
+        if changed.modified_count:
+            await self.spread(message_id, state, at)
         return bool(changed.modified_count)
 
     async def spread(self, message_id: str, state: str, at: datetime) -> None:
