@@ -16,12 +16,12 @@ from redis.exceptions import RedisError
 
 from crypto_mcp.alerts.firing import Decision, day_of, decide
 from crypto_mcp.alerts.telling import notification_of
-from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.errors import Unavailable
 from crypto_mcp.jobs.scripting import unavailable
 from crypto_mcp.market.live import ALERTS_CHANNEL
 from crypto_mcp.models.alerts import Fired, FireParams
 from crypto_mcp.models.notifications import Notification
+from workers.notifications import submit_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -186,24 +186,19 @@ async def relay(services: Services, alerts: Iterable[Document]) -> int:
     documents, now = services.mongo.alerts, datetime.now(UTC)
     relayed: dict[str, list[str]] = {}
     firings: list[Document] = []
-    sent = 0
+    due: list[Notification] = []
     for alert in alerts:
         for entry in alert.get("outbox") or ():
             if entry["due"] > now:
                 continue
             if entry["notification"] is not None:
-                await _send(services, Notification.model_validate(entry["notification"]))
-                sent += 1
+                due.append(Notification.model_validate(entry["notification"]))
             firings.append(entry["firing"])
             relayed.setdefault(alert["alert_id"], []).append(entry["id"])
+    await submit_all(services, due)
     await documents.keep_firings(firings)
     await documents.relayed(relayed)
-    return sent
-
-
-async def _send(services: Services, notification: Notification) -> None:
-    kind = CATALOGUE["send_notification"]
-    await services.jobs.submit(kind, notification, job_id=notification.job_id, client=notification.owner)
+    return len(due)
 
 
 async def announce(services: Services, alert_ids: Sequence[str]) -> None:

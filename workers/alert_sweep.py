@@ -17,6 +17,7 @@ from crypto_mcp.models.alerts import Fired, SweepParams
 from crypto_mcp.models.portfolio import PortfolioParams
 from crypto_mcp.models.scans import ScanParams
 from workers.alert_firing import Event, Tally, announce, handle, relay, settle
+from workers.notifications import resubmit_forgotten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +40,7 @@ async def sweep_alerts(job: Job, params: SweepParams) -> Fired:
     await documents.prepare()
     await relay(services, await documents.waiting(datetime.now(UTC)))
     await announce(services, await documents.expire(params.at))
+    await resubmit_forgotten(services, datetime.now(UTC))
     alerts = await documents.watching("metric")
     evaluated = await _metrics(job, tally, alerts, params.at)
     scans = await documents.watching("scan")

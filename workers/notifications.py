@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.models.notifications import ReportResult
 from crypto_mcp.notify import replies
-from crypto_mcp.notify.entries import notification_of
+from crypto_mcp.notify.entries import document_of, key_of, notification_of
 from crypto_mcp.notify.meta import failure
 from crypto_mcp.notify.pacing import Wait
 from crypto_mcp.notify.sending import Meaning, SendFailed
 from workers.job import Resting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from crypto_mcp.models.notifications import Delivery, Notification, ReportParams, StatusReport
     from workers.job import Job
+    from workers.services import Services
 
 log = structlog.get_logger(__name__)
 
+_FORGOTTEN_AFTER = timedelta(seconds=90)
+_MOST_AT_ONCE = 1000
 _KNOWN_WITHIN = 20.0
 """Seconds after which a state of a message that nobody knows is somebody else's."""
 
@@ -49,6 +52,29 @@ async def note_delivery(job: Job, params: ReportParams) -> ReportResult:
         if heard.word != "other" and channels:
             await replies.confirm(job.services.senders, job.services.channels, job.services.limits, channels[0], heard)
     return ReportResult(applied=applied, unknown=unknown)
+
+
+async def submit_all(services: Services, notifications: Sequence[Notification]) -> None:
+    """Submits notifications; twice is once. They are in the ledger first: a Redis that forgets loses none of them."""
+    if not notifications:
+        return
+    documents = [document_of(each, None) | {"_id": key_of(each.owner, each.notification_id)} for each in notifications]
+    await services.mongo.notifications.accept_all(documents)
+    kind = CATALOGUE["send_notification"]
+    for each in notifications:
+        await services.jobs.submit(kind, each, job_id=each.job_id, client=each.owner, share=False)
+
+
+async def resubmit_forgotten(services: Services, now: datetime) -> int:
+    """Gives notifications that are open and have no job any more a job again; how many."""
+    entries = await services.mongo.notifications.forgotten(now - _FORGOTTEN_AFTER, _MOST_AT_ONCE)
+    records = await services.jobs.several([each.get("job_id") or notification_of(each).job_id for each in entries])
+    lost = [entry for entry, record in zip(entries, records, strict=True) if record is None or record.state.finished]
+    for entry in lost:
+        await _give_job(services, entry, f"{int(now.timestamp()) // 60 % 100_000}")
+    if lost:
+        log.warning("notifications without a job were given one", count=len(lost))
+    return len(lost)
 
 
 async def _noted(job: Job, status: StatusReport) -> bool | None:
@@ -84,8 +110,12 @@ async def _reopen(job: Job, keys: Iterable[str]) -> None:
     for key in keys:
         entry = await job.services.mongo.notifications.notification(key)
         if entry is not None and entry.get("open"):
-            told = notification_of(entry)
-            await job.services.jobs.submit(
-                CATALOGUE["send_notification"], told, job_id=f"{told.job_id}-{entry['turn']}.{entry['attempts']}",
-                client=told.owner, trace=job.trace, share=False,
-            )  # fmt: skip
+            await _give_job(job.services, entry, f"{entry['turn']}.{entry['attempts']}")
+
+
+async def _give_job(services: Services, entry: dict[str, Any], turn: str) -> None:
+    """An open notification gets another job; the ledger says which, so that it can be looked after."""
+    told = notification_of(entry)
+    job_id = f"{told.job_id}-{turn}"
+    await services.mongo.notifications.has_job(entry["_id"], job_id)
+    await services.jobs.submit(CATALOGUE["send_notification"], told, job_id=job_id, client=told.owner, share=False)

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, ReturnDocument
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from crypto_mcp.stores.mongo_errors import unavailable
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from motor.motor_asyncio import AsyncIOMotorDatabase
 
 _KEPT = 90 * 86_400
+_DUPLICATE = 11000
 
 INDEXES = {
     "notifications": [
@@ -36,6 +37,7 @@ INDEXES = {
             name="open_1",
             partialFilterExpression={"open": True},
         ),
+        IndexModel([("state_at", ASCENDING)], name="open_state_at_1", partialFilterExpression={"open": True}),
         IndexModel([("user_id", ASCENDING), ("accepted_at", DESCENDING)], name="user_id_1_accepted_at_-1"),
         IndexModel([("message_id", ASCENDING)], name="message_id_1", sparse=True),
         IndexModel([("accepted_at", ASCENDING)], name="accepted_at_1", expireAfterSeconds=_KEPT),
@@ -59,13 +61,39 @@ class NotificationDocuments:
         self._messages = database["notification_messages"]
         self._prepared = False
 
+    async def _prepare(self) -> None:
+        if not self._prepared:
+            for name, indexes in INDEXES.items():
+                await self._database[name].create_indexes(indexes)
+            self._prepared = True
+
+    async def accept_all(self, documents: Sequence[dict[str, Any]]) -> None:
+        """Writes notifications down, each with its key as `_id`; those that are known stay as they are."""
+        with _translated():
+            await self._prepare()
+            try:
+                await self._notifications.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                if any(each["code"] != _DUPLICATE for each in error.details["writeErrors"]):
+                    raise
+
+    async def forgotten(self, before: datetime, limit: int) -> list[dict[str, Any]]:
+        """Open notifications of which nothing was written down since, the oldest first."""
+        with _translated():
+            found = self._notifications.find(
+                {"open": True, "state_at": {"$lt": before}}, sort=[("state_at", ASCENDING)], limit=limit
+            )
+            return await found.to_list(limit)
+
+    async def has_job(self, key: str, job_id: str) -> None:
+        """Another job than its first one looks after it."""
+        with _translated():
+            await self._notifications.update_one({"_id": key}, {"$set": {"job_id": job_id}})
+
     async def accept(self, key: str, document: dict[str, Any]) -> dict[str, Any]:
         """Writes a notification down, unless it is known; how it stands."""
         with _translated():
-            if not self._prepared:
-                for name, indexes in INDEXES.items():
-                    await self._database[name].create_indexes(indexes)
-                self._prepared = True
+            await self._prepare()
             change = {"$setOnInsert": document}
             for _ in range(2):
                 try:

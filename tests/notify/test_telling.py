@@ -9,9 +9,10 @@ import pytest
 
 from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.models.notifications import Notification
-from crypto_mcp.notify.entries import notification_of
+from crypto_mcp.notify.entries import document_of, key_of, notification_of
 from tests.notify.conftest import Person, Telling, until
 from tests.notify.test_webhook import receiver
+from workers.notifications import resubmit_forgotten
 
 
 async def test_an_alert_comes_as_a_template_and_its_way_is_known(telling: Telling) -> None:
@@ -195,6 +196,19 @@ async def test_webhooks_of_strangers_are_refused(telling: Telling) -> None:
         wrong = await http.get("/whatsapp", params=asked | {"hub.verify_token": "guess"})
     assert (right.status_code, right.text) == (200, "1158201444")
     assert wrong.status_code == 403
+
+
+async def test_a_notification_whose_job_was_lost_gets_another_one(telling: Telling) -> None:
+    """It is in the ledger before it is in Redis; once a minute somebody looks for what has no job."""
+    who = await telling.person()
+    note = Notification(notification_id="lost.1", owner=who.owner, title="Not lost", at=datetime.now(UTC))
+    document = document_of(note, None) | {"_id": key_of(who.owner, "lost.1")}
+    for _ in range(2):
+        await telling.services.mongo.notifications.accept_all([document])
+    assert await resubmit_forgotten(telling.services, datetime.now(UTC)) == 0
+    assert await resubmit_forgotten(telling.services, datetime.now(UTC) + timedelta(minutes=2)) >= 1
+    await telling.reached(who, "delivered")
+    assert len(telling.alerts(who)) == 1
 
 
 async def test_what_became_of_notifications_is_listed_and_counted(telling: Telling) -> None:
