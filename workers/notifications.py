@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -61,8 +62,10 @@ async def submit_all(services: Services, notifications: Sequence[Notification]) 
     documents = [document_of(each, None) | {"_id": key_of(each.owner, each.notification_id)} for each in notifications]
     await services.mongo.notifications.accept_all(documents)
     kind = CATALOGUE["send_notification"]
-    for each in notifications:
-        await services.jobs.submit(kind, each, job_id=each.job_id, client=each.owner, share=False)
+    submit = services.jobs.submit
+    await asyncio.gather(
+        *(submit(kind, each, job_id=each.job_id, client=each.owner, share=False) for each in notifications)
+    )
 
 
 async def resubmit_forgotten(services: Services, now: datetime) -> int:
