@@ -19,7 +19,7 @@ from crypto_mcp.market.watching import want
 from crypto_mcp.models.analysis import Detail
 from crypto_mcp.models.scans import LeftOut, MarketScan, ScanData, ScanParams, UniverseParams
 from crypto_mcp.models.timeframes import Timeframe
-from crypto_mcp.scanning.board import Board
+from crypto_mcp.scanning.board import STRUCTURE_EVENTS, Board
 from crypto_mcp.scanning.matching import Match, matches
 from crypto_mcp.scanning.relations import EXTREME_FUNDING, USUAL_BARS, correlation_breaks, funding_extremes
 from crypto_mcp.scanning.rows import day_volume, row_of
@@ -38,6 +38,10 @@ BARS, MOST_BARS, LEAST_BARS = 300, 1000, 100
 """Bars looked at, at most, and fewer than which a symbol is too young to be judged."""
 
 MOST_OF_A_CATEGORY = 250
+
+_STRUCTURE = frozenset(STRUCTURE_EVENTS)
+_BETWEEN_SYMBOLS = 0.005
+"""Seconds between two symbols that are looked at behind the answers, so that jobs come first."""
 
 _WATCHED_FOR = 900.0
 """Seconds for which the live feed watches what a scan found."""
@@ -86,6 +90,7 @@ async def market_scanner(job: Job, params: ScanParams) -> MarketScan:
         lambda: [row_of(match, boards[0].bars(match.symbol).candles, params.detail) for match in found[: params.limit]]
     )
     await _watch(job, params, [row.symbol for row in rows])
+    _look_ahead(boards)
     return MarketScan(
         scan_type=params.scan_type,
         timestamp=_now(),
@@ -106,6 +111,27 @@ async def _watch(job: Job, params: ScanParams, symbols: list[str]) -> None:
     with contextlib.suppress(RedisError, OSError):
         wanted = dict.fromkeys(symbols, params.timeframes)
         await want(job.services.queue, f"scan:{params.scan_type}", wanted, seconds=_WATCHED_FOR)
+
+
+_looking: set[asyncio.Task[None]] = set()
+
+
+def _look_ahead(boards: list[Board]) -> None:
+    """Behind the answer, so that the first scan for zones is as fast as the others; one board at a time."""
+    if not _looking:
+        task = asyncio.create_task(_anticipate(boards))
+        _looking.add(task)
+        task.add_done_callback(_looking.discard)
+
+
+async def _anticipate(boards: list[Board]) -> None:
+    for board in boards:
+        for symbol in [name for name, candles in board.candles.items() if len(candles) >= LEAST_BARS]:
+            if _boards.get((board.timeframe, board.window)) is not board:
+                break
+            if not board.events.get(symbol, {}).keys() >= _STRUCTURE:
+                await asyncio.to_thread(board.anticipate, symbol)
+                await asyncio.sleep(_BETWEEN_SYMBOLS)
 
 
 WORKS_COLD = True

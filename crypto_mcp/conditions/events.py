@@ -46,8 +46,9 @@ def _marked(bars: Bars, rows: Rows, chosen: Bools) -> Bools:
 
 
 def _towards(rows: Rows, direction: str) -> Bools:
-    ways = [WAYS[direction]] if direction in WAYS else list(WAYS.values())
-    return np.isin(rows["direction"], ways)
+    """Asked thousands of times a scan: np.isin takes ten times as long on so few rows."""
+    way = rows["direction"]
+    return np.asarray(way == WAYS[direction] if direction in WAYS else way != 0)
 
 
 def _in_order_block(bars: Bars, kind: str) -> Bools:

@@ -25,21 +25,24 @@ def checked_rows(body: Any, step: int) -> list[list[Any]]:
     """The rows of an answer, each of the documented shape and no longer than the interval asked for."""
     if not isinstance(body, list):
         raise bad_data("no list of candles")
-    for row in body:
-        if not isinstance(row, list) or tuple(map(type, row)) != _TYPES:
-            raise bad_data("a candle of another shape")
-        if not 0 <= row[6] - row[0] < step:
-            raise bad_data("a candle of another interval")
+    if not body:
+        return body
+    if set(map(type, body)) != {list} or set(map(len, body)) != {len(_TYPES)}:
+        raise bad_data("a candle of another shape")
+    columns = list(zip(*body, strict=True))
+    if any(set(map(type, column)) != {kind} for column, kind in zip(columns, _TYPES, strict=True)):
+        raise bad_data("a candle of another shape")
+    if not all(0 <= end - begin < step for begin, end in zip(columns[0], columns[6], strict=True)):
+        raise bad_data("a candle of another interval")
     return body
 
 
 def as_candles(rows: Sequence[list[Any]], step: int) -> Candles:
     """Rows as columns: prices finite and possible, times rising."""
     try:
-        times = np.array([row[0] for row in rows], dtype=np.int64)
-        open_, high, low, close, volume = (
-            np.array([float(row[i]) for row in rows], dtype=np.float64) for i in range(1, 6)
-        )
+        columns = list(zip(*rows, strict=True)) or [()] * 6
+        times = np.array(columns[0], dtype=np.int64)
+        open_, high, low, close, volume = (np.array(list(map(float, column))) for column in columns[1:6])
         return Candles(times, open_, high, low, close, volume, step).validated()
     except (ValueError, OverflowError) as error:
         raise bad_data("a price or time that is no number") from error

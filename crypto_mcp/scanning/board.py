@@ -66,6 +66,10 @@ class Board:
     source: str = ""
     events: dict[str, dict[Event, Series]] = field(default_factory=dict)
 
+    def anticipate(self, symbol: str) -> None:
+        """Finds a symbol's structure, which takes far longer than anything else, before a scan asks for it."""
+        self.bars(symbol).event(*STRUCTURE_EVENTS[0])
+
     def bars(self, symbol: str) -> SymbolBars:
         """A symbol's bars, with what was found in them before."""
         return SymbolBars(self.candles[symbol][-self.window :], self.events.setdefault(symbol, {}))

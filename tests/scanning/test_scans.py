@@ -14,7 +14,7 @@ from crypto_mcp.conditions.measure import last_value, parse_number, told
 from crypto_mcp.models.candles import Candles
 from crypto_mcp.models.scans import ScanType, UniverseParams
 from crypto_mcp.models.timeframes import Timeframe
-from crypto_mcp.scanning.board import Board
+from crypto_mcp.scanning.board import STRUCTURE_EVENTS, Board
 from crypto_mcp.scanning.matching import matches
 from crypto_mcp.scanning.relations import correlation_breaks, funding_extremes
 from crypto_mcp.scanning.rows import row_of, spark
@@ -29,6 +29,13 @@ HOUR = 3_600_000
 def board() -> Board:
     candles = {f"S{seed:02d}USDT": random_walk(300, seed=seed) for seed in range(40)}
     return Board(Timeframe.H1, 300 * HOUR, 300, candles)
+
+
+def test_what_is_looked_for_ahead_is_what_a_scan_would_find(board: Board) -> None:
+    ahead = Board(Timeframe.H1, 300 * HOUR, 300, board.candles)
+    ahead.anticipate("S01USDT")
+    for event in STRUCTURE_EVENTS:
+        assert np.array_equal(ahead.events["S01USDT"][event], board.bars("S01USDT").event(*event), equal_nan=True)
 
 
 @pytest.mark.parametrize("name", SCANS)
