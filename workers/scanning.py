@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
+from crypto_mcp.compiling import Kernel
 from crypto_mcp.conditions import Condition, lookback, parse
 from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.market.refusals import SourceRefuses
@@ -117,8 +118,8 @@ _looking: set[asyncio.Task[None]] = set()
 
 
 def _look_ahead(boards: list[Board]) -> None:
-    """Behind the answer, so that the first scan for zones is as fast as the others; one board at a time."""
-    if not _looking:
+    """Behind the answer, so that the first scan for zones is as fast as the others; not while kernels are compiled."""
+    if not _looking and not Kernel.interpreted:
         task = asyncio.create_task(_anticipate(boards))
         _looking.add(task)
         task.add_done_callback(_looking.discard)
