@@ -11,6 +11,7 @@ CLI=${CLI:-.venv/bin/crypto-mcp}
 HOST=${HOST:-localhost}
 LAB=/var/tmp/docker-lab/docker.sock
 if [ -z "${DOCKER_HOST:-}" ] && ! docker info >/dev/null 2>&1 && [ -S "$LAB" ]; then export DOCKER_HOST=unix://$LAB; fi
+case ${DOCKER_HOST:-} in unix://*) export DOCKER_SOCKET=${DOCKER_SOCKET:-${DOCKER_HOST#unix://}} ;; esac
 say() { printf '\n== %s\n' "$*" >&2; }
 
 files=(-c compose/docker-compose.yml -c compose/docker-compose.production.yml)

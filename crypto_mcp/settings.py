@@ -152,6 +152,9 @@ class QueueSettings(Group):
     longest: NonNegativeInt = Field(
         50_000, description="When so many jobs wait for a list, a call is refused instead of accepted; 0: never."
     )
+    alive_file: Path | None = Field(
+        None, description="Touched at every heartbeat that Redis took: for health checks of containers."
+    )
     recent: PositiveInt = Field(10_000, description="Jobs kept in the list of recent jobs.")
     allow_eviction: bool = Field(False, description="Start on a Redis that may evict jobs. They may then be lost.")
 
@@ -386,7 +389,7 @@ class BackupSettings(Group):
 class MonitorSettings(Group):
     """When operators are told. A state has to last before it is told, and to be gone before it is told again."""
 
-    operators: list[str] = Field([], description="Phone numbers (E.164) that get system alerts over WhatsApp.")
+    operators: list[str] = Field([], description="Clients by whose channels system alerts go; docs/operations.md.")
     cpu_percent: PositiveFloat = Field(80.0, description="Of all processors.")
     memory_percent: PositiveFloat = Field(85.0, description="Of the memory, or of the container's share.")
     error_percent: PositiveFloat = Field(5.0, description="Of calls that failed by our fault.")

@@ -21,7 +21,7 @@ upstream() {
   list=$(addresses) || list=
   printf 'upstream front {\n  hash $affinity consistent;\n'
   if [ -z "$list" ]; then
-    printf '  server 127.0.0.1:9 down;\n  server 127.0.0.1:9 backup;\n'
+    printf '  server 127.0.0.1:9;\n'
   else
     for address in $list; do printf '  server %s:%s max_fails=1 fail_timeout=2s;\n' "$address" "$port"; done
   fi
@@ -52,7 +52,7 @@ while kill -0 "$nginx" 2>/dev/null; do
   wait $! || true
   upstream > /tmp/nginx/upstream.new
   # Without an answer of the name server the last list stays.
-  grep -q ' down;' /tmp/nginx/upstream.new || mv /tmp/nginx/upstream.new /tmp/nginx/upstream.conf
+  grep -q '127.0.0.1:9;' /tmp/nginx/upstream.new || mv /tmp/nginx/upstream.new /tmp/nginx/upstream.conf
   now=$(state)
   if [ "$now" != "$last" ]; then
     certificates

@@ -19,16 +19,21 @@ from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect
 from crypto_mcp.jobs.leases import return_orphans
 from crypto_mcp.jobs.scripting import Scripts, unavailable
+from crypto_mcp.stores.mongo import MongoStore
+from crypto_mcp.stores.postgres import PostgresStore
 from scheduler.alerts.role import AlertSweeping, WatcherRole
 from scheduler.backup.duty import Backups
 from scheduler.equity import EquitySampling
 from scheduler.feed.role import FeedRole
 from scheduler.leader import Leadership
+from scheduler.monitoring.monitor import EVERY as MONITOR_EVERY
+from scheduler.monitoring.monitor import Monitor
 from scheduler.scaling.autoscaler import Autoscaler
 from scheduler.scaling.docker import DockerSwarm
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from redis.asyncio import Redis
 
@@ -59,12 +64,18 @@ async def _serve(settings: Settings) -> None:
     swarm = DockerSwarm(settings.scaling.docker_url, settings.scaling.stack) if settings.scaling.mode == "on" else None
     scaler = Autoscaler(settings.scaling, jobs, redis, swarm)
     backups = asyncio.create_task(Backups(settings, redis).run(leadership, stop))
+    mongo, postgres = MongoStore(settings.mongo), PostgresStore(settings.postgres)
+    probes: dict[str, Callable[[], Awaitable[object]]] = {"mongodb": mongo.ping}
+    if "postgres" in settings.model_fields_set:
+        probes["postgresql"] = postgres.ping
+    monitor = Monitor(settings, jobs, redis, probes)
+    watching = asyncio.create_task(_while_leading(leadership, stop, MONITOR_EVERY, monitor.turn))
     scaling = asyncio.create_task(_while_leading(leadership, stop, settings.scaling.every, scaler.turn))
     was_leading = False
     while not stop.is_set():
         try:
             leads = await leadership.claim()
-            await _show_alive(redis)
+            await _show_alive(redis, settings.queue.alive_file)
             if leads:
                 await _duties(redis, scripts, settings)
                 await equity.turn(datetime.now(UTC))
@@ -77,7 +88,9 @@ async def _serve(settings: Settings) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settings.queue.look_every):
                 await stop.wait()
-    await asyncio.gather(feed, watcher, scaling, backups)
+    await asyncio.gather(feed, watcher, scaling, backups, watching)
+    await mongo.close()
+    await postgres.close()
     if swarm is not None:
         await swarm.close()
     with contextlib.suppress(StoreUnavailable):
@@ -102,12 +115,14 @@ async def _while_leading(
                 await stop.wait()
 
 
-async def _show_alive(redis: Redis) -> None:
-    """For the health check of the container. Raises `StoreUnavailable`."""
+async def _show_alive(redis: Redis, file: Path | None) -> None:
+    """To others, and to the health check of a container. Raises `StoreUnavailable`."""
     try:
         await redis.set(keys.scheduler(keys.host_part(socket.gethostname())), b"1", ex=_ALIVE_FOR)
     except (RedisError, OSError) as error:
         raise unavailable(error) from error
+    if file is not None:
+        await asyncio.to_thread(file.touch)
 
 
 async def _duties(redis: Redis, scripts: Scripts, settings: Settings) -> None:

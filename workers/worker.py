@@ -15,6 +15,7 @@ import os
 import secrets
 import socket
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -30,6 +31,7 @@ from crypto_mcp.jobs.connection import connect, database_number, refuse_eviction
 from crypto_mcp.jobs.desk import Desk
 from crypto_mcp.jobs.leases import Lease, return_orphans
 from crypto_mcp.jobs.scripting import Scripts, insist
+from crypto_mcp.vitals import Vitals
 from workers.handlers import load, warm_up, works_cold
 from workers.intake import Intake
 from workers.room import Room
@@ -61,6 +63,7 @@ class DeskWorker(Worker):
 
     def __init__(self, settings: Settings, lists: Iterable[str], catalogue: Catalogue, services: Services) -> None:
         self.name = worker_name()
+        self._vitals = Vitals()
         self.lists = tuple(lists)
         self._settings = settings.queue
         url = settings.redis.queue_url
@@ -179,6 +182,8 @@ class DeskWorker(Worker):
             idle = not ordered and not self._runner.held and turn % _IDLE_BEATS_PER_CHECK
             if not idle or not await insist(lambda: self._lease.renew(self._info())):
                 await self._beat()
+            if self._settings.alive_file is not None:
+                self._settings.alive_file.touch()
             with contextlib.suppress(RedisError, OSError):
                 await self.record_health()
 
@@ -201,7 +206,9 @@ class DeskWorker(Worker):
         """What the heartbeat says of the worker; arq's own counters follow."""
         counts = self._runner.counts
         self.jobs_complete, self.jobs_failed, self.jobs_retried = counts["done"], counts["failed"], counts["retried"]
-        return {"lists": self.lists, "warm": self._warm, "held": len(self._runner.held), **counts}
+        vitals = asdict(self._vitals.take())
+        held = len(self._runner.held)
+        return {"lists": self.lists, "warm": self._warm, "held": held, "vitals": vitals, **counts}
 
     async def _return_orphans(self) -> None:
         """Looks for dead workers, at once and then again and again.

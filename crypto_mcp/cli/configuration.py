@@ -26,6 +26,7 @@ def load(*, of_running_stack: bool = True) -> Settings:
     before `.env`.
     """
     from pydantic import ValidationError
+    from pydantic_settings import SettingsError
 
     from crypto_mcp.settings import Settings
     from crypto_mcp.validation import explain
@@ -36,6 +37,10 @@ def load(*, of_running_stack: bool = True) -> Settings:
         if not of_running_stack:
             return own
         return Settings(_env_file=(_data_here(own.local.data) / "run.env", *files))
+    except SettingsError as error:
+        raise BadSettings(
+            f"settings: {error}", hint="Lists and pairs are written as JSON, as in .env.example."
+        ) from None
     except ValidationError as error:
         raise BadSettings(
             f"settings: {explain(error)}", hint="`crypto-mcp settings` lists every setting and what it may be."

@@ -86,18 +86,6 @@ def wait(within: Within = 120.0) -> None:
 
 
 @app.command()
-def alive(
-    scheduler: Annotated[bool, typer.Option("--scheduler", help="Of the scheduler, not a worker.")] = False,
-) -> None:
-    """Exit status 0 if this host's worker is known alive: the health check of containers."""
-    from crypto_mcp.deploy.waiting import lives
-
-    if not asyncio.run(lives(load(), scheduler=scheduler)):
-        print("not known alive", file=sys.stderr)
-        raise typer.Exit(1)
-
-
-@app.command()
 def preflight(folder: Folder = _FOLDER) -> None:
     """Check settings, secrets, certificates, ports, disk, clock and engine before a deployment."""
     from crypto_mcp.cli.diagnosis import show

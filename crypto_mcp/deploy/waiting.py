@@ -1,16 +1,13 @@
-"""What a container waits for before it starts, and how it shows that it lives."""
+"""What a container waits for before it starts."""
 
 from __future__ import annotations
 
 import asyncio
-import socket
 from typing import TYPE_CHECKING
 
 from crypto_mcp.deploy.errors import NotReadyYet
 from crypto_mcp.errors import CryptoMcpError
-from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.connection import connect
-from crypto_mcp.jobs.leases import known_workers
 from crypto_mcp.stores.mongo import MongoStore
 from crypto_mcp.stores.postgres import PostgresStore
 
@@ -57,16 +54,3 @@ async def _until(probe: Callable[[], Awaitable[object]], within: float) -> None:
         raise NotReadyYet(
             f"not ready within {within:g} s: {reason}", hint="Look at the log of `init` and of the databases."
         ) from None
-
-
-async def lives(settings: Settings, *, scheduler: bool) -> bool:
-    """Whether a worker (or scheduler) of this host is known alive in Redis."""
-    redis = connect(settings.redis.queue_url, settings.redis)
-    try:
-        host = keys.host_part(socket.gethostname())
-        if scheduler:
-            return bool(await redis.exists(keys.scheduler(host)))
-        workers = await known_workers(redis)
-        return any(name.rsplit("-", 2)[0] == host and info is not None for name, info in workers.items())
-    finally:
-        await redis.aclose()

@@ -6,7 +6,9 @@ RECENT = "jobs:recent"
 EVENTS = "jobs:events"
 STATS = "jobs:stats"
 SCALING = "scaling:decisions"
-BACKUP = "scaling:backup"
+BACKUP = "operations:backup"
+RAISED = "operations:raised"
+FRONT_VITALS = "operations:front:"
 SCALED = "scaling:changes"
 WORKERS = "workers"
 HELD_LENGTHS = "held:lengths"
@@ -28,6 +30,7 @@ RESERVED_PREFIXES = (
     "leader:",
     "scheduler:",
     "scaling:",
+    "operations:",
     "health:",
     "share:",
     "held:",

@@ -21,6 +21,7 @@ from crypto_mcp.server.answering import Answering
 from crypto_mcp.server.callers import Callers
 from crypto_mcp.server.health import Check, Health
 from crypto_mcp.server.infrastructure import Performance
+from crypto_mcp.server.pulse import telling
 from crypto_mcp.server.recording import Recorder
 from crypto_mcp.stores.cache import MemoryCache, ResultCache
 from crypto_mcp.stores.executions import Executions
@@ -90,6 +91,8 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
         memory = MemoryCache(settings.server.memory_cache)
         results = ResultCache(cache, memory)
         answering = Answering(catalogue, jobs, watcher, results, mongo, settings, callers)
+        performance = Performance()
+        await stack.enter_async_context(telling(queue, performance))
         yield Front(
             answering=answering,
             jobs=jobs,
@@ -100,7 +103,7 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
             connections={"queue": queue, "cache": cache, "sessions": sessions},
             cache=results,
             tool_log=tool_log,
-            performance=Performance(),
+            performance=performance,
             keyring=keyring,
             executions=executions,
         )

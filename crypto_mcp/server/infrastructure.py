@@ -6,12 +6,14 @@ import os
 import resource
 import time
 from collections import deque
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import crypto_mcp
 from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.job_kind import LISTS
 from crypto_mcp.jobs.leases import known_workers
+from crypto_mcp.jobs.operations import standing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from crypto_mcp.settings import Settings
 
 _KEPT = 1000
+_KEPT_OF_A_MINUTE = 20_000
 
 
 class Performance:
@@ -32,12 +35,25 @@ class Performance:
         self.requests = 0
         self.errors = 0
         self._seconds: deque[float] = deque(maxlen=_KEPT)
+        self._newest: deque[tuple[float, int, float]] = deque(maxlen=_KEPT_OF_A_MINUTE)
 
     def note(self, status: int, seconds: float) -> None:
         """A request was answered."""
         self.requests += 1
         self.errors += status >= 500
         self._seconds.append(seconds)
+        self._newest.append((time.monotonic(), status, seconds))
+
+    def of_a_minute(self) -> dict[str, Any]:
+        """Calls of the last minute: how many, how many failed by our fault or were refused, their 95th percentile."""
+        since = time.monotonic() - 60
+        rows = [(status, seconds) for at, status, seconds in self._newest if at >= since]
+        return {
+            "calls": len(rows),
+            "errors": sum(status >= 500 for status, _ in rows),
+            "refused": sum(status in (401, 403, 429) for status, _ in rows),
+            "p95_ms": _percentile(sorted(seconds for _, seconds in rows), 95),
+        }
 
     def report(self) -> dict[str, Any]:
         """Requests since the start, and percentiles of the newest 1,000 in milliseconds."""
@@ -90,7 +106,7 @@ async def _queues(front: Front) -> dict[str, Any]:
         }
         for name in LISTS
     }
-    return {"queues": queues, "workers": known}
+    return {"queues": queues, "workers": known, "operations": asdict(await standing(front.connections["queue"]))}
 
 
 def _pool(redis: Redis) -> dict[str, int]:

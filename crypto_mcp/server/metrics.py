@@ -18,11 +18,14 @@ import crypto_mcp
 from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.job_kind import LISTS
 from crypto_mcp.jobs.leases import known_workers
+from crypto_mcp.jobs.operations import standing
 from crypto_mcp.notify.counts import Counts
 
 if TYPE_CHECKING:
     from starlette.types import Scope
 
+    from crypto_mcp.jobs.client import Total
+    from crypto_mcp.jobs.operations import Standing
     from crypto_mcp.server.front import Front
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -75,6 +78,8 @@ async def _now(front: Front) -> CollectorRegistry:
     up = Gauge("crypto_mcp_queue_up", "Whether the queue's Redis answers.", registry=registry)
     try:
         depths, ages, counts = await front.jobs.depths(*LISTS), await front.jobs.ages(*LISTS), await front.dead.counts()
+        totals = await front.jobs.totals()
+        operations = await standing(front.connections["queue"])
         known, held_back = await known_workers(front.connections["queue"]), await front.jobs.held(*LISTS)
     except StoreUnavailable:
         up.set(0)
@@ -86,6 +91,8 @@ async def _now(front: Front) -> CollectorRegistry:
         shares.labels(name).set(held_back[name])
         age.labels(name).set(ages[name] or 0.0)
         dead.labels(name).set(counts.get(name, 0))
+    _ended(registry, totals)
+    _operations(registry, operations)
     alive = [info for info in known.values() if info is not None]
     workers.labels("alive").set(len(alive))
     workers.labels("lost").set(len(known) - len(alive))
@@ -101,6 +108,39 @@ async def _told(front: Front, registry: CollectorRegistry) -> None:
     with contextlib.suppress(RedisError, OSError):
         for labels, count in (await Counts(front.connections["sessions"]).all()).items():
             told.labels(*labels).inc(count)
+
+
+def _ended(registry: CollectorRegistry, totals: list[Total]) -> None:
+    """What workers ended, of all workers there ever were: the counts are in Redis."""
+    labels = ["list", "kind"]
+    ended = Counter("crypto_mcp_jobs_ended", "Jobs that ended.", [*labels, "state"], registry=registry)
+    waited = Counter("crypto_mcp_jobs_wait_seconds", "Seconds that ended jobs had waited.", labels, registry=registry)
+    ran = Counter("crypto_mcp_jobs_run_seconds", "Seconds that ended jobs had run.", labels, registry=registry)
+    for total in totals:
+        for what, count in total.counts.items():
+            if what == "wait_ms":
+                waited.labels(total.list, total.kind).inc(count / 1000)
+            elif what == "run_ms":
+                ran.labels(total.list, total.kind).inc(count / 1000)
+            else:
+                ended.labels(total.list, total.kind, what).inc(count)
+
+
+def _operations(registry: CollectorRegistry, said: Standing) -> None:
+    """What the leading scheduler says of scaling, alerts and backups."""
+    decided = Gauge("crypto_mcp_scaling_replicas", "Replicas the autoscaler wants.", ["service"], registry=registry)
+    for service, row in said.scaling.items():
+        decided.labels(service).set(row["decided"])
+    scaled = Counter("crypto_mcp_scaling_changes", "Changes made.", ["service", "direction"], registry=registry)
+    for name, count in said.scaled.items():
+        scaled.labels(*name.split(" ", 1)).inc(count)
+    raised = Gauge("crypto_mcp_system_alerts", "Subjects of a system alert.", ["rule"], registry=registry)
+    for rule, count in said.raised.items():
+        raised.labels(rule).set(count)
+    for what in ("full_at", "tail_at", "failed_at"):
+        if what in said.backup:
+            name = f"crypto_mcp_backup_{what.removesuffix('_at')}_timestamp_seconds"
+            Gauge(name, "When a backup was last made, extended, or failed.", registry=registry).set(said.backup[what])
 
 
 def _route(scope: Scope) -> str:

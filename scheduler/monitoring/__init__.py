@@ -1,0 +1,1 @@
+"""System alerts: what is looked at, when it is told, to whom."""
