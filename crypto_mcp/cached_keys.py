@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from crypto_mcp.models.analysis import Analysis, AnalyzeParams, Provenance
-from crypto_mcp.models.backtest import BacktestParams, BacktestResult
+from crypto_mcp.models.backtest import BacktestParams, BacktestPictureParams, BacktestReportParams, BacktestResult
 from crypto_mcp.models.charts import ChartParams
 from crypto_mcp.models.opportunities import Opportunities, OpportunityParams
 from crypto_mcp.models.portfolio import PortfolioParams
@@ -55,6 +55,19 @@ def while_newest(result: BacktestResult) -> float:
     """A test of a past range stays true, one up to now until the next bar closes."""
     ages = [until_bar_after(data.timeframe, data) for data in result.data]
     return min(ages) if max(ages) > 0 else _DAY
+
+
+def backtest_chart(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The picture of that very run."""
+    return {"job_id": result["backtest_job_id"]}
+
+
+def backtest_chart_key(params: BacktestPictureParams) -> str:
+    return f"backtest_chart:{params.job_id}:{params.theme}"
+
+
+def backtest_report_key(params: BacktestReportParams) -> str:
+    return f"backtest_report:{params.job_id}:{params.form}"
 
 
 def analysis_chart(result: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,16 @@ from crypto_mcp import cached_keys
 from crypto_mcp.job_kind import CacheRule, Catalogue, JobKind
 from crypto_mcp.models.alerts import AlertParams, AlertReport, EvaluateParams, Fired, FireParams, SweepParams
 from crypto_mcp.models.analysis import Analysis, AnalyzeParams
-from crypto_mcp.models.backtest import BacktestParams, BacktestPart, BacktestPartResult, BacktestResult
+from crypto_mcp.models.backtest import (
+    BacktestParams,
+    BacktestPart,
+    BacktestPartResult,
+    BacktestPicture,
+    BacktestPictureParams,
+    BacktestReport,
+    BacktestReportParams,
+    BacktestResult,
+)
 from crypto_mcp.models.charts import Chart, ChartParams
 from crypto_mcp.models.notifications import Delivery, Notification, ReportParams, ReportResult
 from crypto_mcp.models.opportunities import Opportunities, OpportunityParams
@@ -246,6 +255,37 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         scope="backtest:read",
         cost=5,
         owned=True,
+        chart=cached_keys.backtest_chart,
+        drawn_by="draw_backtest",
+        files=("report.html", "trades.csv", "equity.csv"),
+    ),
+    JobKind(
+        name="draw_backtest",
+        list="backtest:queue",
+        params=BacktestPictureParams,
+        result=BacktestPicture,
+        handler="workers.backtest_reports:draw_backtest",
+        title="Draw a backtest",
+        summary="The picture of a backtest: equity beside buy and hold, drawdown, months, trades on the price, as PNG.",
+        example={"job_id": "4f2a"},
+        cache=CacheRule(key=cached_keys.backtest_chart_key, ttl=3600),
+        scope="backtest:read",
+        cost=2,
+        tool=False,
+    ),
+    JobKind(
+        name="report_backtest",
+        list="backtest:queue",
+        params=BacktestReportParams,
+        result=BacktestReport,
+        handler="workers.backtest_reports:report_backtest",
+        title="Report on a backtest",
+        summary="A backtest as one page for a browser, or its trades or the value of every bar as CSV.",
+        example={"job_id": "4f2a", "form": "html"},
+        cache=CacheRule(key=cached_keys.backtest_report_key, ttl=600, in_memory=False),
+        scope="backtest:read",
+        cost=2,
+        tool=False,
     ),
     JobKind(
         name="backtest_part",

@@ -67,6 +67,7 @@ class JobKind(Generic[ParamsT, ResultT]):
         drawn_by: the kind of that job.
         resource: address of its answers as MCP resources, parameters in braces: `analyses/{symbol}/{timeframe}`.
         destroys: of parameters that cannot be taken back, what to ask the user before; None for others.
+        files: names under /v1/jobs/{backtest_job_id}/ that tell more of a result.
     """
 
     name: str
@@ -90,6 +91,7 @@ class JobKind(Generic[ParamsT, ResultT]):
     drawn_by: str = "draw_chart"
     resource: str = ""
     destroys: Callable[[ParamsT], str | None] | None = None
+    files: tuple[str, ...] = ()
 
     def shareable(self, params: ParamsT) -> bool:
         """Whether equal requests are one: reading twice is reading once, depositing twice is not."""

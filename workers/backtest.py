@@ -46,10 +46,12 @@ async def historical_backtest(job: Job, params: BacktestParams) -> BacktestResul
     if params.search is None:
         run = await _worked(data.bars, partial(outcome_of, data, strategy, params))
         earlier = await earlier_tries(job, strategy, asked, params, tally(run.judged))
-        return charged(run, earlier) if earlier.trials else run.result
-    found = await searched(job, strategy, params, data)
-    earlier = await earlier_tries(job, strategy, asked, params, tally(found.table))
-    return (await run_in_child(outcome_of, data, strategy, params, found, earlier)).result
+        result = charged(run, earlier) if earlier.trials else run.result
+    else:
+        found = await searched(job, strategy, params, data)
+        earlier = await earlier_tries(job, strategy, asked, params, tally(found.table))
+        result = (await run_in_child(outcome_of, data, strategy, params, found, earlier)).result
+    return result.model_copy(update={"backtest_job_id": job.id})
 
 
 async def backtest_part(job: Job, params: BacktestPart) -> BacktestPartResult:

@@ -22,10 +22,11 @@ from crypto_mcp.backtest.prepare import prepare
 from crypto_mcp.backtest.report import summary, trade
 from crypto_mcp.backtest.run import simulate
 from crypto_mcp.backtest.runner import StrategyRunner
+from crypto_mcp.backtest.statistics.calendar import monthly_returns
 from crypto_mcp.backtest.statistics.returns import bar_returns
-from crypto_mcp.backtest.statistics.summary import statistics_of
+from crypto_mcp.backtest.statistics.summary import drawdown_table, statistics_of
 from crypto_mcp.backtest.strategies import STRATEGIES
-from crypto_mcp.models.backtest import BacktestParams, BacktestResult
+from crypto_mcp.models.backtest import BacktestParams, BacktestResult, TestRules
 from crypto_mcp.models.luck import Parameter, SearchSpec
 from crypto_mcp.models.strategy import Strategy
 from crypto_mcp.models.timeframes import Timeframe
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from crypto_mcp.backtest.rules import Records
     from crypto_mcp.backtest.run import Run
     from crypto_mcp.market.candles import MarketCandles
+    from crypto_mcp.models.backtest_statistics import Year
     from crypto_mcp.models.candles import Candles
     from crypto_mcp.models.luck import SearchReport, WalkForwardReport
 
@@ -127,10 +129,13 @@ def outcome_of(
     simulated = found is not None or params.monte_carlo
     luck = assess_luck(run, prepared, table=table, earlier=earlier) if simulated else None
     judged = _judged(run, prepared)
+    full = params.detail == "full"
     result = BacktestResult(
+        backtest_job_id="",
         timestamp=_now(),
         strategy=strategy,
         parameters=strategy.parameters | params.parameters,
+        rules=rules_played(params),
         data=[provenance(market, params.timeframe) for market in data.markets.values()],
         summary=summary(prepared, run),
         statistics=statistics_of(run, prepared),
@@ -139,11 +144,32 @@ def outcome_of(
         search=_shown(report, params),
         walk_forward=_walked(found, params, prepared),
         trades=[trade(prepared, row, filled) for row in run.trades[-_LISTED[params.detail] :]],
+        drawdowns=drawdown_table(run, prepared) if full else None,
+        months=months_of(run, prepared) if full else None,
         lookahead_replays=replays,
         assumptions=assumptions(filled, params, prepared),
         warnings=warnings(prepared, run, history, data.needed),
     )
     return Tested(result, judged)
+
+
+def months_of(run: Run, prepared: Prepared) -> list[Year]:
+    """Returns by month."""
+    return monthly_returns(bar_returns(run.equity, float(prepared.rules["capital"][0])), prepared.open_time)
+
+
+def rules_played(params: BacktestParams) -> TestRules:
+    """What has to be known besides strategy and symbols to run the same again."""
+    assert params.start is not None
+    assert params.end is not None
+    return TestRules(
+        start=params.start,
+        end=params.end,
+        capital=params.capital,
+        market=params.market,
+        leverage=params.leverage,
+        costs=params.costs,
+    )
 
 
 def charged(tested: Tested, earlier: Earlier) -> BacktestResult:

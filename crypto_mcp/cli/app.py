@@ -7,6 +7,7 @@ import sys
 import typer
 
 from crypto_mcp.cli import (
+    backtests,
     backups,
     calls,
     candles,
@@ -40,6 +41,7 @@ app.command("sandbox", rich_help_panel=_TO_RUN)(roles.sandbox)
 app.command("stdio", rich_help_panel=_TO_RUN)(roles.stdio)
 app.command("call", rich_help_panel=_TO_USE)(calls.call)
 app.command("chart", rich_help_panel=_TO_USE)(pictures.chart)
+app.command("backtest", rich_help_panel=_TO_USE)(backtests.backtest)
 app.command("conditions", rich_help_panel=_TO_USE)(language.conditions)
 app.add_typer(candles.app, name="candles", rich_help_panel=_TO_USE)
 app.add_typer(portfolios.app, name="portfolio", rich_help_panel=_TO_USE)

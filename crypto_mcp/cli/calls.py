@@ -33,7 +33,7 @@ def call(kind: Kind, params: Params = None, wait: Wait = 120.0, as_json: AsJson 
 
     console = Console(stderr=True)
     with FrontEnd(load()) as front_end:
-        answer = _answer(front_end, kind, _parameters(params or []), wait, console)
+        answer = answered(front_end, kind, _parameters(params or []), wait, console)
     _show(answer, as_json=as_json)
 
 
@@ -66,7 +66,8 @@ def jobs(state: State = None, kind: OfKind = None, limit: Limit = 20, as_json: A
     Console().print(table if found else "No jobs.")
 
 
-def _answer(front_end: FrontEnd, kind: str, params: dict[str, Any], wait: float, console: Console) -> dict[str, Any]:
+def answered(front_end: FrontEnd, kind: str, params: dict[str, Any], wait: float, console: Console) -> dict[str, Any]:
+    """The answer of a kind, its progress shown meanwhile; how the job stands where `wait` is 0."""
     from crypto_mcp.cli.rest import finished
 
     answer = front_end.submit(kind, params, wait=0) if wait <= 0 else front_end.submit(kind, params)

@@ -66,14 +66,19 @@ class FrontEnd:
 
     def chart(self, wanted: Mapping[str, Any], within: float) -> bytes:
         """A picture as PNG; `TimedOut` if it is not drawn within so many seconds."""
+        return self.file("/v1/chart.png", within, wanted)
+
+    def file(self, path: str, within: float, wanted: Mapping[str, Any] | None = None) -> bytes:
+        """What a route of files answers; `TimedOut` if it is not made within so many seconds."""
         deadline = time.monotonic() + within
         while True:
-            response = self._send("GET", "/v1/chart.png", params={**wanted, "wait": min(_LONG_WAIT, within)})
+            response = self._send("GET", path, params={**(wanted or {}), "wait": min(_LONG_WAIT, within)})
             if response.status_code == httpx2.codes.OK:
                 return response.content
             self._read(response)
             if time.monotonic() >= deadline:
-                raise TimedOut(f"no chart within {within:g} s", hint="Are there workers? `crypto-mcp doctor` says.")
+                name = path.rpartition("/")[2]
+                raise TimedOut(f"no {name} within {within:g} s", hint="Are there workers? `crypto-mcp doctor` says.")
 
     def health(self) -> dict[str, Any]:
         """What the front end can reach; also when that is not enough."""

@@ -8,8 +8,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, Field, WithJsonSchema, field_validator, model_validator
 
 from crypto_mcp.models.analysis import Detail, Provenance
-from crypto_mcp.models.answers import Contract
-from crypto_mcp.models.backtest_statistics import Statistics
+from crypto_mcp.models.answers import UNLISTED, Contract
+from crypto_mcp.models.backtest_statistics import Drawdown, Statistics, Year
+from crypto_mcp.models.charts import ChartTheme
 from crypto_mcp.models.luck import MonteCarlo, SearchReport, SearchSpec, Verdict, WalkForwardReport, WalkForwardSpec
 from crypto_mcp.models.strategy import ParameterName, Strategy
 from crypto_mcp.models.symbols import SymbolName
@@ -18,6 +19,7 @@ from crypto_mcp.models.timeframes import Timeframe
 MOST_SYMBOLS, MOST_BARS, MOST_LEVERAGE = 20, 600_000, 125.0
 
 Market = Literal["spot", "perpetual"]
+ReportForm = Literal["html", "trades", "equity"]
 Reason = Literal["signal", "reverse", "stop", "trailing", "break_even", "target", "time", "liquidation", "end"]
 
 
@@ -51,9 +53,9 @@ _STRATEGY = (
 )
 _SEARCH = (
     "{parameters: [{name, low, high, step}], method: grid, random or bayesian, trials, objective: sharpe, sortino, "
-    "calmar or total_return, ordered: [['fast', 'slow']]}: the best of them, and whether it is luck."
+    "calmar or total_return, ordered: [['fast', 'slow']]}: the best, and whether it is luck."
 )
-_WALK_FORWARD = "{windows: 10, anchored: false, past: 4}: chooses on the past, trades what comes after."
+_WALK_FORWARD = "{windows: 10, anchored: false, past: 4}: trades what the past chose."
 _COSTS = (
     "Percent: maker_fee and taker_fee 0.1, slippage 0.02, funding 0.01; spread, slippage_atr, impact; "
     "maintenance_margin 0.5."
@@ -67,21 +69,24 @@ class BacktestParams(Contract):
         ..., min_length=1, max_length=MOST_SYMBOLS, description="One, or several that share the cash."
     )
     timeframe: Timeframe = Field(Timeframe.H1, description="Length of a bar.")
-    start: AwareDatetime | None = Field(None, description="First bar; a year before the end by default.")
-    end: AwareDatetime | None = Field(None, description="Bars that close by then; now by default.")
+    start: AwareDatetime | None = Field(None, description="A year before the end by default.")
+    end: AwareDatetime | None = Field(None, description="Now by default.")
     strategy: Annotated[str | Strategy, WithJsonSchema(_NAME_OR_OBJECT)] = Field("ema_cross", description=_STRATEGY)
     parameters: Annotated[dict[ParameterName, float], WithJsonSchema(_OBJECT)] = Field(
-        {}, description="Values in place of the strategy's usual ones."
+        {}, description="In place of its usual ones."
     )
     capital: float = Field(10_000, gt=0, le=1e12, description="Cash at the start, quote asset.")
-    market: Market = Field("spot", description="Shorts, leverage and funding exist on perpetuals only.")
+    market: Market = Field("spot", description="Shorts and leverage: perpetual only.")
     leverage: float = Field(1, ge=1, le=MOST_LEVERAGE, description="Isolated margin.")
     costs: Annotated[Costs, WithJsonSchema(_OBJECT)] = Field(default_factory=Costs, description=_COSTS)
-    lookahead_check: bool | None = Field(None, description="Replay of truncated data; default: for your own.")
+    lookahead_check: bool | None = Field(
+        None, description="Replay of truncated data; default: for your own.", json_schema_extra=UNLISTED
+    )
     search: Annotated[SearchSpec, WithJsonSchema(_OBJECT)] | None = Field(None, description=_SEARCH)
     walk_forward: Annotated[WalkForwardSpec, WithJsonSchema(_OBJECT)] | None = Field(None, description=_WALK_FORWARD)
-    monte_carlo: bool = Field(False, description="Simulates what else could have happened; a search always does.")
-    detail: Detail = Field("summary", description="`full` lists up to 200 trades instead of three.")
+    monte_carlo: bool = Field(False, description="What else could have happened; a search always tells.")
+    chart: bool = Field(False, description="Also draws it.")
+    detail: Detail = Field("summary", description="`full`: 200 trades, months, drawdowns.")
 
     @field_validator("symbols", mode="before")
     @classmethod
@@ -159,12 +164,27 @@ class BacktestSummary(Contract):
     liquidations: int
 
 
+class TestRules(Contract):
+    """On what, and under which rules of the market, it was tested."""
+
+    __test__ = False
+
+    start: datetime = Field(description="First bar that was traded, UTC.")
+    end: datetime = Field(description="Bars that had closed by then.")
+    capital: float
+    market: Market
+    leverage: float
+    costs: Costs
+
+
 class BacktestResult(Contract):
     """What became of the capital, and what was assumed."""
 
+    backtest_job_id: str = Field(description="Job that tested it, whose report, picture and trades there are.")
     timestamp: datetime = Field(description="When it was calculated, UTC.")
     strategy: Strategy = Field(description="As tested; built-in ones written out.")
     parameters: dict[str, float] = Field(description="Values that the strategy was tested with.")
+    rules: TestRules
     data: list[Provenance] = Field(description="Where the bars come from, a symbol each.")
     summary: BacktestSummary
     statistics: Statistics
@@ -173,9 +193,45 @@ class BacktestResult(Contract):
     search: SearchReport | None = Field(None, description="The heat map only with detail full.")
     walk_forward: WalkForwardReport | None = None
     trades: list[Trade] = Field(description="The newest, oldest of them first.")
+    drawdowns: list[Drawdown] | None = Field(None, description="The deepest, with detail full.")
+    months: list[Year] | None = Field(None, description="Returns by month, with detail full.")
     lookahead_replays: int = Field(description="Replays on data that ends earlier, all with the same decisions.")
     assumptions: list[str] = Field(description="Every rule of the market that was played by.")
     warnings: list[str] = Field(description="What weakens the result.")
+
+
+BacktestJob = Annotated[str, Field(max_length=64, description="Job of historical_backtest whose result it is.")]
+
+
+class BacktestPictureParams(Contract):
+    """Which backtest to draw."""
+
+    job_id: BacktestJob
+    theme: ChartTheme = Field("dark", description="Background of the picture.")
+
+
+class BacktestPicture(Contract):
+    """A picture of a backtest."""
+
+    data: Provenance = Field(description="Where the bars come from; of several symbols the first.")
+    theme: ChartTheme = Field(description="Background of the picture.")
+    drawn_at: datetime = Field(description="When it was drawn, UTC.")
+    png: str = Field(description="The picture, 1080 x 1350 pixels, base64.")
+
+
+class BacktestReportParams(Contract):
+    """Which backtest to report on, and how."""
+
+    job_id: BacktestJob
+    form: ReportForm = Field("html", description="One page for a browser; or tables of all trades, of every bar.")
+
+
+class BacktestReport(Contract):
+    """A report as a file."""
+
+    name: str = Field(description="Of the file.")
+    media_type: str
+    text: str
 
 
 class BacktestPart(Contract):

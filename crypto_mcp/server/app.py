@@ -32,6 +32,7 @@ from crypto_mcp.server.mcp import mcp_server
 from crypto_mcp.server.metrics import exposition
 from crypto_mcp.server.problems import Problem, described
 from crypto_mcp.server.provider_webhooks import webhook_routes
+from crypto_mcp.server.reports import report_routes
 from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds
 from crypto_mcp.server.rest import catalogue_routes, front_of, job_routes
 from crypto_mcp.server.session_routes import session_routes
@@ -108,7 +109,8 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
     for path in ("/mcp", "/mcp/"):
         app.router.routes.append(Route(path, endpoint=mcp, methods=mcp.methods, include_in_schema=False))
     of_catalogue = (
-        catalogue_routes(catalogue), batch_routes(catalogue), chart_routes(catalogue), analysis_routes(catalogue),
+        catalogue_routes(catalogue), batch_routes(catalogue), chart_routes(catalogue), report_routes(catalogue),
+        analysis_routes(catalogue),
     )  # fmt: skip
     for routes in (
         *of_catalogue,

@@ -63,12 +63,30 @@ def wants_chart(kind: JobKind[Any, Any], arguments: Any) -> bool:
     return kind.chart is not None and bool(getattr(checked(kind, arguments), "chart", False))
 
 
+def result_steps(kind: JobKind[Any, Any], outcome: Outcome, arguments: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Where there is more of a result: its picture where that was asked for, and its files."""
+    if outcome.result is None:
+        return []
+    steps = [chart_step(kind, outcome, arguments)] if wants_chart(kind, arguments) else []
+    return steps + file_steps(kind, outcome.result)
+
+
+def file_steps(kind: JobKind[Any, Any], result: bytes) -> list[dict[str, str]]:
+    """Where the files of a result are, in one step."""
+    if not kind.files:
+        return []
+    first, *others = kind.files
+    beside = f"; {', '.join(others)} lie beside it" if others else ""
+    href = f"/v1/jobs/{orjson.loads(result)['backtest_job_id']}/{first}"
+    return [{"method": "GET", "href": href, "why": f"the report as a page{beside}"}]
+
+
 def chart_step(kind: JobKind[Any, Any], outcome: Outcome, arguments: Mapping[str, Any]) -> dict[str, str]:
     """Where the picture of a result is."""
     assert kind.chart is not None
     assert outcome.result is not None
-    if outcome.job_id is not None:
-        href = f"/v1/jobs/{outcome.job_id}/chart.png"
+    if outcome.job_id is not None or kind.files:
+        href = f"/v1/jobs/{outcome.job_id or orjson.loads(outcome.result)['backtest_job_id']}/chart.png"
     elif kind.drawn_by == "draw_scan":
         asked = {name: _in_query(value) for name, value in arguments.items() if name != "chart"}
         href = f"/v1/scan.png?{urlencode(asked)}"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from crypto_mcp.access.identity import current
 from crypto_mcp.job_kind import Catalogue
 from crypto_mcp.models.answers import Answer, JobRecord, JobState, NextStep
-from crypto_mcp.server.drawing import chart_step, wants_chart
+from crypto_mcp.server.drawing import result_steps
 from crypto_mcp.server.etags import NOT_MODIFIED, tagged
 from crypto_mcp.server.problems import described, problem
 from crypto_mcp.server.requests import read_json
@@ -170,8 +170,7 @@ def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
             trace=request.state.request_id,
             idempotency_key=idempotency_key,
         )
-        drawn = outcome.result is not None and wants_chart(kind, arguments)
-        return answer(request, outcome, [chart_step(kind, outcome, arguments)] if drawn else [])
+        return answer(request, outcome, result_steps(kind, outcome, arguments))
 
     envelope = Answer[kind.result]  # type: ignore[name-defined]  # a type that is known only now
     body = {"schema": input_schema(kind.params), "example": dict(kind.example)}

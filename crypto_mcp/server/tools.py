@@ -28,7 +28,7 @@ from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.models.answers import Contract, ErrorBody, JobState
 from crypto_mcp.server.answering import checked, longest_wait
 from crypto_mcp.server.confirmation import confirm
-from crypto_mcp.server.drawing import Charts, png_of, wants_chart
+from crypto_mcp.server.drawing import Charts, file_steps, png_of, wants_chart
 from crypto_mcp.server.mcp_logging import tell
 from crypto_mcp.server.outcome import Outcome, standing
 from crypto_mcp.server.problems import surprise
@@ -36,7 +36,7 @@ from crypto_mcp.server.schemas import answer_outline, input_schema, tool_input, 
 from crypto_mcp.validation import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from mcp.server.context import ServerRequestContext
 
@@ -121,7 +121,7 @@ class Tools:
             kind, arguments, wait=wait, trace=trace, on_progress=_reporter(ctx)
         )
         await tell(ctx, kind.name, outcome)
-        answer = self._answer(outcome)
+        answer = self._answer(outcome, [] if outcome.result is None else file_steps(kind, outcome.result))
         if outcome.result is not None and wants_chart(kind, arguments):
             drawing = self._charts.of_result(kind.name, outcome.result)
             answer.content.append(await self._picture(ctx, drawing, wait, trace))
@@ -167,8 +167,9 @@ class Tools:
             raise InvalidRequest("wait: must be a number of seconds", hint="Leave it out, or give 0 or more.")
         return float(min(asked, self._longest_wait))
 
-    def _answer(self, outcome: Outcome) -> CallToolResult:
-        steps = [] if outcome.status.finished else [self._result_step(outcome.job_id)]
+    def _answer(self, outcome: Outcome, steps: Sequence[Mapping[str, Any]] = ()) -> CallToolResult:
+        if not outcome.status.finished:
+            steps = [self._result_step(outcome.job_id)]
         return _result(outcome.to_json(steps), failed=outcome.failed)
 
     def _standing(self, record: JobRecord) -> CallToolResult:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import csv
+import math
+import os
+import re
+import sys
+from html import unescape
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import httpx2
+
     from tests.risk.conftest import Ask
 
 
@@ -125,3 +137,58 @@ async def test_who_looks_again_is_charged_for_it(ask: Ask) -> None:
     assert other["trials"] == 33
     assert "32 earlier tries" in str(other["reasons"])
     assert other["deflated_sharpe_ratio"] < other["probabilistic_sharpe_ratio"]
+
+
+async def test_a_result_has_its_picture_its_page_and_its_tables(ask: Ask, http: httpx2.AsyncClient) -> None:
+    """All of the very run: the last of the equity is the result's, trades add up to it, the page loads nothing."""
+    strategy = {"name": "<b>mine</b>", "entry": "rsi(14) < 30", "exit": "rsi(14) > 60", "stop": "3%"}
+    result = await ask("historical_backtest", symbols=["BTC", "ETH"], strategy=strategy, timeframe="4h", detail="full")
+    under = f"/v1/jobs/{result['backtest_job_id']}"
+    picture, page, trades, equity = [
+        await http.get(f"{under}/{file}", params={"wait": 25})
+        for file in ("chart.png", "report.html", "trades.csv", "equity.csv")
+    ]
+    assert picture.content.startswith(b"\x89PNG")
+    assert "<b>mine</b>" not in page.text
+    assert result["verdict"]["sentence"] in unescape(page.text)
+    assert not re.search(r"(?:src|href)=|<script|url\(", page.text)
+    rows = list(csv.DictReader(StringIO(trades.text)))
+    assert len(rows) == result["summary"]["trades"] == len(result["trades"])
+    gained = sum(float(row["pnl"]) for row in rows)
+    bars = list(csv.DictReader(StringIO(equity.text)))
+    assert float(bars[-1]["equity"]) == pytest.approx(10_000 + gained, abs=1) == result["summary"]["final_equity"]
+    assert len(bars) == 365 * 6
+    grown = math.prod(1 + year["total"] for year in result["months"])
+    assert grown == pytest.approx(result["summary"]["final_equity"] / 10_000, rel=1e-5)
+
+
+async def test_other_jobs_have_no_report(ask: Ask, http: httpx2.AsyncClient) -> None:
+    answered = (await http.post("/v1/jobs/analyze_crypto", json={"symbol": "BTC"}, params={"wait": 25})).json()
+    problem = await http.get(f"/v1/jobs/{answered['job_id']}/report.html")
+    assert (problem.status_code, problem.json()["code"]) == (404, "no_report")
+
+
+async def test_the_command_prints_a_report_and_writes_its_files(address: str, tmp_path: Path) -> None:
+    """Conditions, a search and a stop from the command line; picture, page and tables on the disk."""
+    asked = (
+        "BTCUSDT",
+        "4h",
+        "--entry",
+        "crosses_above(ema({fast}), ema(21))",
+        "--exit",
+        "rsi(14) > 70",
+        "--stop",
+        "3%",
+    )
+    more = ("--set", "fast=9", "--search", "fast=8:10:1", "--walk-forward", "2", "--output", str(tmp_path))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "crypto_mcp.cli", "backtest", *asked, *more),
+        env=os.environ | {"CRYPTO_MCP_SERVER__PORT": address.rpartition(":")[2], "COLUMNS": "160"},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    said = (await process.communicate())[0].decode()
+    assert process.returncode == 0
+    for word in ("by chance", "best of 3 tries", "walk-forward", "profit factor", "next open"):
+        assert word in said
+    written = {path.name.removeprefix("BTCUSDT-4h-custom") for path in tmp_path.iterdir()}
+    assert written == {".html", ".png", "-trades.csv", "-equity.csv"}

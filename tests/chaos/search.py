@@ -133,7 +133,7 @@ async def _one(
         result = BacktestResult.model_validate_json(answer)
         tried = result.search.tried if result.search else 0
         print(f"{tried:,} trials, {count} workers, {workers.killed} killed: {seconds:.1f} s, best {result.parameters}")
-        return result.model_dump(exclude={"timestamp", "data"})
+        return result.model_dump(exclude={"timestamp", "data", "backtest_job_id"})
 
 
 def _settings(servers: Servers, market: str) -> Settings:
