@@ -244,10 +244,10 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         handler="workers.backtest:historical_backtest",
         title="Test a strategy on past prices",
         summary=(
-            "Runs a built-in strategy or your own conditions over past bars, with fees, slippage, stops and targets, "
-            "and says what came of it, under which assumptions."
+            "Runs a built-in strategy or your own conditions over past bars, costs included; says what came of it, under "
+            "which assumptions, and whether it may be luck."
         ),
-        example={"symbols": ["BTCUSDT"], "timeframe": "1h", "strategy": "ema_cross"},
+        example={"symbols": ["BTCUSDT"], "strategy": "ema_cross"},
         timeout=300.0,
         cache=CacheRule(
             key=cached_keys.backtest_key, ttl=_DAY, good_for=cached_keys.while_newest, collection="backtests"

@@ -57,8 +57,7 @@ _SEARCH = (
 )
 _WALK_FORWARD = "{windows: 10, anchored: false, past: 4}: trades what the past chose."
 _COSTS = (
-    "Percent: maker_fee and taker_fee 0.1, slippage 0.02, funding 0.01; spread, slippage_atr, impact; "
-    "maintenance_margin 0.5."
+    "Percent: maker_fee, taker_fee 0.1, slippage 0.02, funding 0.01; spread, slippage_atr, impact, maintenance_margin."
 )
 
 
@@ -75,7 +74,7 @@ class BacktestParams(Contract):
     parameters: Annotated[dict[ParameterName, float], WithJsonSchema(_OBJECT)] = Field(
         {}, description="In place of its usual ones."
     )
-    capital: float = Field(10_000, gt=0, le=1e12, description="Cash at the start, quote asset.")
+    capital: float = Field(10_000, gt=0, le=1e12, description="Quote asset.")
     market: Market = Field("spot", description="Shorts and leverage: perpetual only.")
     leverage: float = Field(1, ge=1, le=MOST_LEVERAGE, description="Isolated margin.")
     costs: Annotated[Costs, WithJsonSchema(_OBJECT)] = Field(default_factory=Costs, description=_COSTS)
@@ -84,7 +83,7 @@ class BacktestParams(Contract):
     )
     search: Annotated[SearchSpec, WithJsonSchema(_OBJECT)] | None = Field(None, description=_SEARCH)
     walk_forward: Annotated[WalkForwardSpec, WithJsonSchema(_OBJECT)] | None = Field(None, description=_WALK_FORWARD)
-    monte_carlo: bool = Field(False, description="What else could have happened; a search always tells.")
+    monte_carlo: bool = Field(False, description="Simulates; a search always does.")
     chart: bool = Field(False, description="Also draws it.")
     detail: Detail = Field("summary", description="`full`: 200 trades, months, drawdowns.")
 
