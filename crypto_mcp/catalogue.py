@@ -244,8 +244,8 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         handler="workers.backtest:historical_backtest",
         title="Test a strategy on past prices",
         summary=(
-            "Runs a built-in strategy or your own conditions over past bars, costs included; says what came of it, under "
-            "which assumptions, and whether it may be luck."
+            "Runs a built-in strategy or your own conditions over past bars, costs included; says what came of it, "
+            "under which assumptions, and whether it may be luck."
         ),
         example={"symbols": ["BTCUSDT"], "strategy": "ema_cross"},
         timeout=300.0,
