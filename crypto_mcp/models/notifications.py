@@ -32,14 +32,18 @@ class Notification(Contract):
     channel: ChannelName | None = Field(None, description="Default: the owner's default channel.")
     priority: Priority = Field("normal", description="`critical` waits for nothing and is never digested.")
     title: Annotated[str, PRIVATE] = Field(min_length=1, max_length=200, description="One line.")
-    text: Annotated[str, PRIVATE] = Field("", max_length=3000, description="What happened.")
+    text: Annotated[str, PRIVATE] = Field(
+        "", max_length=3000, description="What happened, for people; says so itself where it is late."
+    )
     symbol: str | None = Field(None, max_length=50, description="Which symbol it is about.")
     at: AwareDatetime = Field(description="When it happened.")
     late_by_s: float | None = Field(None, ge=0, description="Seconds between then and its being noticed, if late.")
     about: str = Field(
         "", max_length=100, description="What raised it, such as `alert alert_001`; only names of things, for logs."
     )
-    fields: Annotated[dict[Short, Short], PRIVATE] = Field({}, max_length=20, description="Figures by name.")
+    fields: Annotated[dict[Short, Short], PRIVATE] = Field(
+        {}, max_length=20, description="Figures by name, for machines: webhooks get them."
+    )
     chart: HttpUrl | None = Field(None, description="A picture of it.")
 
     @property

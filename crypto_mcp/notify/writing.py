@@ -32,9 +32,6 @@ def write(message_id: str, notifications: Sequence[Notification]) -> Message:
 
 def _single(message_id: str, told: Notification) -> Message:
     lines = [told.text] if told.text else []
-    lines += [f"{name}: {value}" for name, value in told.fields.items()]
-    if (late := _late(told)) is not None:
-        lines.append(late)
     if told.chart is not None:
         lines.append(str(told.chart))
     data: dict[str, Any] = told.model_dump(mode="json", exclude={"owner", "channel"}, exclude_none=True)

@@ -18,12 +18,12 @@ from workers.notifications import resubmit_forgotten
 async def test_an_alert_comes_as_a_template_and_its_way_is_known(telling: Telling) -> None:
     """Nobody wrote within 24 hours, so only a template may go; `delivered` comes back by a signed webhook."""
     who = await telling.person()
-    await telling.tell(who, fields={"RSI 14": "63.2", "ATR": "410"})
+    await telling.tell(who, text="Price 60,012.40.\nRSI 63 · ATR 410")
     await telling.reached(who, "delivered")
     (message,) = telling.alerts(who)
     assert message["template"] == "crypto_alert"
     assert "BTCUSDT crossed above 60,000" in message["text"]
-    assert "RSI 14: 63.2 · ATR: 410" in message["text"]
+    assert "Price 60,012.40. RSI 63 · ATR 410\n" in message["text"]
     telling.sandbox.get("/sandbox/phone/state", number=who.number, seen=1)
     (entry,) = await telling.reached(who, "read")
     assert entry["channel"] == "whatsapp"
@@ -169,11 +169,12 @@ async def test_a_webhook_channel_gets_each_notification_signed(telling: Telling)
         again = await telling.services.channels.list(owner)
         assert again[0].secret is None
         who = Person(owner, "")
-        await telling.tell(who, "One", "Two")
+        await telling.tell(who, "One", "Two", fields={"rsi": "63.2", "atr": "410"})
         await telling.reached(who, "delivered", 2)
     bodies = [body for _, body in got]
     assert len(bodies) == 2
     assert b'"title":"One"' in bodies[0]
+    assert b'"fields":{"rsi":"63.2","atr":"410"}' in bodies[0]
 
 
 async def test_an_owner_without_a_channel_is_told_so_in_the_ledger(telling: Telling) -> None:
