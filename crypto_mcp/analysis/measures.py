@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from crypto_mcp.analysis.kernels import Bars, average_true_range, mirrored, plain, volume_scores
+from crypto_mcp.analysis.registry import causal
 from crypto_mcp.models.candles import Candles, Floats
 
 ATR_PERIOD = 14
@@ -32,6 +33,7 @@ class Measures:
     relative_volume: Floats
 
 
+@causal("measure")
 def measure(candles: Candles) -> Measures:
     """The measures of these bars."""
     high, low, close, volume = plain(candles.high), plain(candles.low), plain(candles.close), plain(candles.volume)

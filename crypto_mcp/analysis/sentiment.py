@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from crypto_mcp.analysis.registry import causal
 from crypto_mcp.analysis.rounding import clipped, decimals
 from crypto_mcp.models.analysis import MarketMood, Mood, MoodPart, Sentiment
 from crypto_mcp.models.candles import Candles, Floats
@@ -16,6 +17,7 @@ UNKNOWN = MarketMood()
 Part = tuple[float, str]
 
 
+@causal("closing_places")
 def closing_places(candles: Candles) -> Floats:
     """Where each bar closed in its range, -1 at its low to 1 at its high; 0 for a bar without range."""
     span = candles.high - candles.low

@@ -11,6 +11,7 @@ import math
 
 import numpy as np
 
+from crypto_mcp.analysis.registry import causal
 from crypto_mcp.analysis.rounding import decimals, significant
 from crypto_mcp.analysis.ta import talib
 from crypto_mcp.models.analysis import Volatility, VolatilityReading
@@ -23,6 +24,7 @@ YEAR_MS = 365 * 24 * 3_600_000
 HIGH_FROM, EXTREME_FROM, LOW_BELOW = 75.0, 95.0, 25.0
 
 
+@causal("yang_zhang", {}, {"window": 2})
 def yang_zhang(candles: Candles, window: int = WINDOW) -> Floats:
     """Standard deviation of the log return of one bar, over `window` bars; NaN for the first `window`.
 
@@ -50,6 +52,7 @@ def _variance(series: Floats, window: int) -> Floats:
     return rolling
 
 
+@causal("parkinson", {}, {"window": 2})
 def parkinson(candles: Candles, window: int = WINDOW) -> Floats:
     """Standard deviation of the log return of one bar from highs and lows, over `window` bars; NaN before."""
     ranges = np.log(candles.high / candles.low) ** 2

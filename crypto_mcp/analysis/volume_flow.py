@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from crypto_mcp.analysis.kernels import plain
+from crypto_mcp.analysis.registry import causal
 from crypto_mcp.compiling import compiled
 from crypto_mcp.models.candles import Candles, Floats
 
@@ -62,6 +63,7 @@ def _average(high: Floats, low: Floats, close: Floats, volume: Floats, anchor: i
     return vwap, deviation
 
 
+@causal("approximate_cvd")
 def approximate_cvd(candles: Candles) -> Floats:
     """Approximated cumulative volume delta since the first bar, base asset: bought less sold."""
     return _bulk_delta(plain(candles.close), plain(candles.volume), CVD_WINDOW)

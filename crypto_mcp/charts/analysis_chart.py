@@ -11,6 +11,7 @@ import numpy as np
 import talib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter
 
 from crypto_mcp.charts import numbers
@@ -32,6 +33,9 @@ VIEW = 120
 
 _FAST, _SLOW = 21, 55
 _ROOM_RIGHT = 22
+_TAG_LETTERS = 14
+"""Letters of a tag for which there is room at full size."""
+
 _ACTIONS = {"STRONG_BUY": "STRONG BUY", "STRONG_SELL": "STRONG SELL"}
 
 
@@ -128,6 +132,17 @@ def _plan(axes: Axes, analysis: Analysis, bars: int, look: Theme, scale: _Scale)
         axes.axhspan(
             plan.entry_low, plan.entry_high, xmin=(bars + 1.5) / (right + 1.5), color=look.accent, alpha=0.35, zorder=2
         )
+        axes.annotate(
+            "entry",
+            (right, plan.entry_high),
+            xytext=(-2, 2),
+            textcoords="offset points",
+            ha="right",
+            fontsize=7,
+            color=look.accent,
+            path_effects=[withStroke(linewidth=2, foreground=look.background)],
+            zorder=7,
+        )
         for text, level, colour, rank in (
             ("stop", plan.stop, bad, 1),
             ("T1", plan.target_1, good, 2),
@@ -149,6 +164,7 @@ def _draw_tags(axes: Axes, tags: list[Tag], look: Theme, scale: _Scale) -> None:
     shown = [tag for tag in tags if scale.low <= tag.price <= scale.high and tag.filled]
     quiet = [tag for tag in tags if not tag.filled and all(abs(tag.price - other.price) > 1.6 * gap for other in shown)]
     places = spread([tag.price for tag in shown], gap, scale.low + gap / 2, scale.high - gap / 2)
+    size = 8 * min(1.0, _TAG_LETTERS / max(len(tag.text) for tag in shown + quiet))
     for tag, place in zip(shown + quiet, places + [tag.price for tag in quiet], strict=True):
         box = {"boxstyle": "round,pad=0.25", "facecolor": tag.colour, "edgecolor": "none"} if tag.filled else None
         axes.annotate(
@@ -159,7 +175,7 @@ def _draw_tags(axes: Axes, tags: list[Tag], look: Theme, scale: _Scale) -> None:
             textcoords="offset points",
             va="center",
             ha="left",
-            fontsize=8,
+            fontsize=size,
             color=look.background if tag.filled else tag.colour,
             fontweight="bold" if tag.filled else "normal",
             bbox=box,
@@ -196,7 +212,7 @@ def _header(figure: Figure, analysis: Analysis, look: Theme) -> None:
         0.96, 0.955, _ACTIONS.get(action, action), color=colour, fontsize=17, fontweight="bold", ha="right", va="center"
     )
     figures = (
-        f"score {analysis.analysis.intelligent_score:.1f} of 10  ·  confidence {analysis.analysis.confidence:.0f} %"
+        f"score {analysis.analysis.intelligent_score:.2f} of 10  ·  confidence {analysis.analysis.confidence:.0f} %"
     )
     figure.text(0.96, 0.918, figures, color=look.faint, fontsize=10.5, ha="right", va="center")
     words = f"{analysis.analysis.trend.replace('_', ' ')}  ·  {analysis.analysis.volatility} volatility"

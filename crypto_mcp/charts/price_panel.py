@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +78,7 @@ def draw_break(axes: Axes, line: BreakLine, theme: Theme, taken: list[tuple[floa
     colour = theme.up if line.up else theme.down
     style = "-" if line.label == "BoS" else "--"
     axes.plot([line.start, line.end], [line.level, line.level], style, color=colour, linewidth=1.0, alpha=0.9, zorder=2)
-    middle = (line.start + line.end) / 2
+    middle = max((line.start + line.end) / 2, _NAME_BARS / 3)  # a name at the left edge stays inside
     if any(abs(middle - x) < _NAME_BARS and abs(line.level - y) < height for x, y in taken):
         return
     taken.append((middle, line.level))
@@ -91,6 +92,7 @@ def draw_break(axes: Axes, line: BreakLine, theme: Theme, taken: list[tuple[floa
         color=colour,
         fontsize=7.5,
         fontweight="bold",
+        path_effects=[withStroke(linewidth=2.5, foreground=theme.background)],
         zorder=6,
     )
 

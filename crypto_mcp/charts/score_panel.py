@@ -22,12 +22,13 @@ def draw_factors(axes: Axes, factors: Sequence[Factor], theme: Theme) -> None:
     reach = max([abs(f.contribution) for f in factors] + [0.5])
     for row, factor in enumerate(factors):
         share = factor.contribution / reach
-        colour = theme.up if share >= 0 else theme.down
+        figure = signed(factor.contribution)
+        colour = theme.faint if figure == signed(0) else theme.up if share > 0 else theme.down
         axes.barh(row, share * 0.5, height=0.62, color=colour, alpha=0.9, zorder=3)
         axes.text(
             _NAMES_AT - 0.05, row, factor.name.replace("_", " "), ha="left", va="center", color=theme.ink, fontsize=8
         )
-        axes.text(0.98, row, signed(factor.contribution), ha="right", va="center", color=colour, fontsize=8)
+        axes.text(0.98, row, figure, ha="right", va="center", color=colour, fontsize=8)
     axes.axvline(0, color=theme.faint, linewidth=0.8, zorder=2)
     axes.set_xlim(_NAMES_AT - 0.05, 1.0)
     axes.set_ylim(len(factors) - 0.4, -0.6)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib import import_module
+from inspect import isfunction, unwrap
+from pkgutil import walk_packages
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 from nasty import NASTY
 from walks import mean_reverting, random_walk
 
+import crypto_mcp.analysis
 from crypto_mcp.analysis.findings import NEVER, Findings
 from crypto_mcp.analysis.indicators import INDICATORS
 from crypto_mcp.analysis.market_structure import find_structure
@@ -20,6 +24,8 @@ from crypto_mcp.analysis.swings import Swing, find_swings
 from crypto_mcp.models.candles import BadCandles, Candles, Floats
 from tests.calibration.candle_files import DIRECTORY, recorded
 
+# Whoever registers a function in a module of the engine has it tested: all of them are imported.
+MODULES = [import_module(found.name) for found in walk_packages(crypto_mcp.analysis.__path__, "crypto_mcp.analysis.")]
 LAW = [(function, arguments) for function in REGISTRY.values() for arguments in function.variants]
 by_name = pytest.mark.parametrize(
     ("function", "arguments"), LAW, ids=[f"{function.name}-{i}" for i, (function, _) in enumerate(LAW)]
@@ -123,6 +129,36 @@ def test_fields_of_the_newest_bar_are_left_out_by_name_only() -> None:
 
 def test_every_indicator_is_under_the_law() -> None:
     assert {f"indicator {name}" for name in INDICATORS} | {"candlestick patterns", "divergences"} <= set(REGISTRY)
+
+
+# Found as parts of `find_structure`, which is under the law as a whole.
+OF_STRUCTURE = {
+    "find_breaks", "find_dealing_ranges", "find_fair_value_gaps", "find_liquidity", "find_order_blocks", "find_sweeps",
+    "find_swings",
+}  # fmt: skip
+# Told of the newest of the bars they are given, by those bars alone; or bars themselves.
+OF_THE_NEWEST_BAR = {
+    "anchored_vwap", "assess", "average_true_range", "every_indicator", "find_levels", "higher_timeframe_factor",
+    "indicator_snapshot", "judge", "momentum_factor", "money_flow", "movement", "movement_features", "range_break",
+    "read_regime", "read_sentiment", "read_trend", "read_volatility", "resample", "survey", "volatility_factor",
+    "volume_factor", "volume_profile", "with_next_bar",
+}  # fmt: skip
+# One pattern of those registered together, and what levels of the day before are made by.
+OF_INDICATORS = {"pattern", "before"}
+
+
+def test_every_public_function_of_candles_is_under_the_law_or_says_why_not() -> None:
+    """A new one that is not registered fails here."""
+    held = {unwrap(function.function) for function in REGISTRY.values()}
+    names = set()
+    for module in MODULES:
+        for name, function in vars(module).items():
+            if not isfunction(function) or function.__module__ != module.__name__ or name.startswith("_"):
+                continue
+            first = next(iter(function.__annotations__.values()), "")
+            if first in ("Candles", "Measures") and function not in held:
+                names.add(name)
+    assert names == OF_STRUCTURE | OF_THE_NEWEST_BAR | OF_INDICATORS
 
 
 def test_a_name_is_registered_once_and_a_tolerance_needs_a_reason() -> None:
