@@ -92,6 +92,7 @@ class Levels:
 
     def put(self, threshold: Threshold) -> None:
         """Watches an alert, from now on as it stands here."""
+        self.drop(threshold.alert_id)
         self._known[threshold.alert_id] = threshold
         self._place(threshold)
 
