@@ -7,6 +7,7 @@ by whoever handles the alert next: this job, the same job after a crash, or the 
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from crypto_mcp.models.notifications import Notification
 from workers.notifications import submit_all
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Coroutine, Iterable, Mapping, Sequence
 
     from crypto_mcp.models.alerts import Crossed
     from workers.job import Job
@@ -65,11 +66,10 @@ async def fire_alerts(job: Job, params: FireParams) -> Fired:
     now = at if params.noticed_at is None else datetime.fromtimestamp(max(params.at, params.noticed_at) / 1000, UTC)
     for crossed in params.crossed:
         alert = alerts.get(crossed.alert_id)
-        if alert is not None:
-            tally.touched.append(crossed.alert_id)
         if alert is None or not _confirmed(alert, crossed, params):
             tally.refused += 1
             tally.stale.append(crossed.alert_id)
+            tally.touched += [] if alert is None else [crossed.alert_id]
             continue
         farthest = max(params.price, params.high) if crossed.above else min(params.price, params.low)
         beyond = params.price > crossed.level if crossed.above else params.price < crossed.level
@@ -171,11 +171,11 @@ async def settle(services: Services, tally: Tally) -> None:
         Contended: another job or the owner changed one of the alerts meanwhile; run again it is handled as it now is.
     """
     documents = services.mongo.alerts
-    await documents.fire(tally.changes)
-    wanted = {"_id": 0, "alert_id": 1, "outbox": 1, "recent": 1, "status": 1}
-    alerts = await documents.these(list({*tally.touched, *tally.events}), fields=wanted)
-    await relay(services, alerts)
-    for alert in alerts:
+    changed = await documents.fire(tally.changes)
+    handled = {alert["alert_id"] for alert in changed}
+    others = await documents.outboxes([name for name in {*tally.touched, *tally.events} if name not in handled])
+    await relay(services, [*changed, *others])
+    for alert in (*changed, *others):
         event = tally.events.get(alert["alert_id"])
         if event is not None and event not in alert["recent"] and alert["status"] == "active":
             raise Contended("an alert changed while it fired", hint="It is looked at again.", retry_after=0.05)
@@ -186,12 +186,17 @@ async def relay(services: Services, alerts: Iterable[Document]) -> int:
     documents, now = services.mongo.alerts, datetime.now(UTC)
     relayed: dict[str, list[str]] = {}
     firings: list[Document] = []
+<<<<<<< HEAD
     due: list[Notification] = []
+=======
+    sending: list[Coroutine[Any, Any, None]] = []
+>>>>>>> 720d216 (make bench ONLY=alerts; a firing is one round trip to MongoDB less)
     for alert in alerts:
         for entry in alert.get("outbox") or ():
             if entry["due"] > now:
                 continue
             if entry["notification"] is not None:
+<<<<<<< HEAD
                 due.append(Notification.model_validate(entry["notification"]))
             firings.append(entry["firing"])
             relayed.setdefault(alert["alert_id"], []).append(entry["id"])
@@ -199,6 +204,19 @@ async def relay(services: Services, alerts: Iterable[Document]) -> int:
     await documents.keep_firings(firings)
     await documents.relayed(relayed)
     return len(due)
+=======
+                sending.append(_send(services, Notification.model_validate(entry["notification"])))
+            firings.append(entry["firing"])
+            relayed.setdefault(alert["alert_id"], []).append(entry["id"])
+    await asyncio.gather(*sending)
+    await asyncio.gather(documents.keep_firings(firings), documents.relayed(relayed))
+    return len(sending)
+
+
+async def _send(services: Services, notification: Notification) -> None:
+    kind = CATALOGUE["send_notification"]
+    await services.jobs.submit(kind, notification, job_id=notification.job_id, client=notification.owner)
+>>>>>>> 720d216 (make bench ONLY=alerts; a firing is one round trip to MongoDB less)
 
 
 async def announce(services: Services, alert_ids: Sequence[str]) -> None:

@@ -7,6 +7,7 @@ a transaction over two would need a replica set.
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,14 @@ PRICE_FIELDS = {
 }  # fmt: skip
 """What a watcher needs of an alert."""
 
+OUTBOX_FIELDS = {"_id": 0, "alert_id": 1, "outbox": 1, "recent": 1, "status": 1}
+"""What is needed to relay what an alert has to tell."""
+
+_ONE_BY_ONE = 8
+
 Documents = list[dict[str, Any]]
+Change = tuple["Mapping[str, Any]", "Mapping[str, Any]"]
+"""Which alert it is to be, and what is done to it then."""
 
 
 class AlertDocuments:
@@ -202,15 +210,33 @@ class AlertDocuments:
         with _translated():
             return await self._alerts.find({"status": "active", "watch": watch, **where}).to_list(None)
 
-    async def fire(self, changes: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> None:
-        """Applies changes, each if its alert still is as its filter says, each at once."""
-        if not changes:
-            return
+    async def fire(self, changes: Sequence[Change]) -> Documents:
+        """Applies changes, each if its alert still is as its filter says, each at once; those alerts that changed.
+
+        Of each: its outbox, recent events and status.
+        """
+        if len(changes) > _ONE_BY_ONE:
+            return await self._fire_many(changes)
+        with _translated():
+            found = await asyncio.gather(
+                *(
+                    self._alerts.find_one_and_update(where, what, OUTBOX_FIELDS, return_document=True)
+                    for where, what in changes
+                )
+            )
+        return [document for document in found if document is not None]
+
+    async def _fire_many(self, changes: Sequence[Change]) -> Documents:
         with _translated():
             try:
                 await self._alerts.bulk_write([UpdateOne(where, dict(what)) for where, what in changes], ordered=False)
             except BulkWriteError as error:
                 raise unavailable(error) from error
+        return await self.outboxes([where["alert_id"] for where, _ in changes])
+
+    async def outboxes(self, alert_ids: Sequence[str]) -> Documents:
+        """Of these alerts: outbox, recent events, status."""
+        return await self.these(alert_ids, fields=OUTBOX_FIELDS) if alert_ids else []
 
     async def waiting(self, until: datetime, limit: int = 1000) -> Documents:
         """Alerts with notifications that were to be on their list by then."""

@@ -89,7 +89,7 @@ def watched(some: dict[str, Threshold]) -> Levels:
 
 
 @given(alerts(), PRICES)
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 def test_every_price_fires_what_brute_force_fires(some: dict[str, Threshold], prices: list[float]) -> None:
     """Alert by alert, number by number, price by price."""
     levels, by_hand = watched(some), {name: followed(threshold) for name, threshold in some.items()}
@@ -102,7 +102,7 @@ def test_every_price_fires_what_brute_force_fires(some: dict[str, Threshold], pr
 
 
 @given(alerts(all_armed=True), st.lists(PRICES, min_size=1, max_size=6), st.data())
-@settings(max_examples=120)
+@settings(max_examples=120, deadline=None)
 def test_lost_prices_are_made_up_for_by_late_bars(
     some: dict[str, Threshold], minutes: list[list[float]], data: st.DataObject
 ) -> None:
