@@ -172,6 +172,13 @@ class AlertDocuments:
         """What a watcher needs of these alerts."""
         return await self.these(alert_ids, fields=PRICE_FIELDS)
 
+    async def unfinished(self, alert_ids: Sequence[str]) -> Documents:
+        """Those of these alerts that are active, with the number of their last crossing."""
+        with _translated():
+            return await self._alerts.find(
+                {"alert_id": {"$in": list(alert_ids)}, "status": "active"}, {"_id": 0, "alert_id": 1, "number": 1}
+            ).to_list(None)
+
     async def _parts(self, query: Mapping[str, Any]) -> AsyncIterator[Documents]:
         with _translated():
             cursor = self._alerts.find(query, PRICE_FIELDS, batch_size=5000)

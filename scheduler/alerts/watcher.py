@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ from scheduler.alerts.book import AlertBook
 from scheduler.alerts.sharing import Membership
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from redis.asyncio import Redis
 
@@ -53,6 +54,7 @@ _WANTED_FOR, _SAY_EVERY = 300.0, 60.0
 _OVERLAP = timedelta(seconds=30)
 _PAUSE = 1.0
 _FARTHEST_BACK = timedelta(days=30)
+_LOOK_AFTER = 30.0
 _M1 = Timeframe.M1
 
 
@@ -72,6 +74,7 @@ class AlertWatcher:
         self._heard = 0
         self._seen: dict[str, int] = {}
         self._armings: list[Arming] = []
+        self._sent: deque[tuple[float, FireParams]] = deque()
         self._owned: set[str] = set()
         self._position: str | None = None
         self._wants_changed = asyncio.Event()
@@ -83,7 +86,9 @@ class AlertWatcher:
         await insist(self._documents.prepare)
         await insist(self._join)
         async with asyncio.TaskGroup() as group:
-            for work in (self._follow_changes, self._follow_prices, self._follow_bars, self._stay, self._say_wants):
+            for work in (
+                self._follow_changes, self._follow_prices, self._follow_bars, self._stay, self._say_wants, self._insist,
+            ):  # fmt: skip
                 group.create_task(work(), name=work.__name__)
 
     async def leave(self) -> None:
@@ -288,6 +293,30 @@ class AlertWatcher:
     async def _submit(self, fires: Sequence[FireParams]) -> None:
         kind = CATALOGUE["fire_alerts"]
         await asyncio.gather(*(insist(partial(self._jobs.submit, kind, params, share=False)) for params in fires))
+        self._sent.extend((time.monotonic(), params) for params in fires)
+
+    async def _insist(self) -> None:
+        """What was sent off and is not to be seen in its alert half a minute later is sent again.
+
+        The queue loses nothing; a Redis that does not sync every write may, when its machine fails.
+        """
+        while True:
+            await asyncio.sleep(_LOOK_AFTER / 4)
+            due = []
+            while self._sent and self._sent[0][0] < time.monotonic() - _LOOK_AFTER:
+                due.append(self._sent.popleft()[1])
+            if not due:
+                continue
+            try:
+                names = [crossed.alert_id for params in due for crossed in params.crossed]
+                numbers = {each["alert_id"]: each["number"] for each in await self._documents.unfinished(names)}
+            except StoreUnavailable:
+                self._sent.extendleft((time.monotonic() - _LOOK_AFTER, params) for params in reversed(due))
+                continue
+            again = [left for params in due if (left := _left(params, numbers)) is not None]
+            if again:
+                log.warning("alerts are fired again", alerts=sum(len(params.crossed) for params in again))
+                await self._submit(again)
 
     async def _evaluate(self, ranges: dict[Series, tuple[int, int]]) -> None:
         """One job a series, whose id says which bars: asked twice it is done once."""
@@ -376,6 +405,12 @@ def _fire(symbol: str, move: Move, crossings: Sequence[Crossing], heard: int) ->
     return FireParams(
         symbol=symbol, low=move.low, high=move.high, price=move.price, at=move.at, noticed_at=heard, crossed=crossed
     )
+
+
+def _left(params: FireParams, numbers: Mapping[str, int]) -> FireParams | None:
+    """The part of a job that has left no trace: the alert is active and its last crossing is an earlier one."""
+    crossed = [each for each in params.crossed if numbers.get(each.alert_id, each.number) < each.number]
+    return params.model_copy(update={"crossed": crossed}) if crossed else None
 
 
 def _move(bar: ClosedBar) -> Move:
