@@ -25,7 +25,7 @@ from crypto_mcp.models.notifications import Notification
 from workers.notifications import submit_all
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from crypto_mcp.models.alerts import Crossed
     from workers.job import Job
@@ -186,37 +186,18 @@ async def relay(services: Services, alerts: Iterable[Document]) -> int:
     documents, now = services.mongo.alerts, datetime.now(UTC)
     relayed: dict[str, list[str]] = {}
     firings: list[Document] = []
-<<<<<<< HEAD
     due: list[Notification] = []
-=======
-    sending: list[Coroutine[Any, Any, None]] = []
->>>>>>> 720d216 (make bench ONLY=alerts; a firing is one round trip to MongoDB less)
     for alert in alerts:
         for entry in alert.get("outbox") or ():
             if entry["due"] > now:
                 continue
             if entry["notification"] is not None:
-<<<<<<< HEAD
                 due.append(Notification.model_validate(entry["notification"]))
             firings.append(entry["firing"])
             relayed.setdefault(alert["alert_id"], []).append(entry["id"])
     await submit_all(services, due)
-    await documents.keep_firings(firings)
-    await documents.relayed(relayed)
-    return len(due)
-=======
-                sending.append(_send(services, Notification.model_validate(entry["notification"])))
-            firings.append(entry["firing"])
-            relayed.setdefault(alert["alert_id"], []).append(entry["id"])
-    await asyncio.gather(*sending)
     await asyncio.gather(documents.keep_firings(firings), documents.relayed(relayed))
-    return len(sending)
-
-
-async def _send(services: Services, notification: Notification) -> None:
-    kind = CATALOGUE["send_notification"]
-    await services.jobs.submit(kind, notification, job_id=notification.job_id, client=notification.owner)
->>>>>>> 720d216 (make bench ONLY=alerts; a firing is one round trip to MongoDB less)
+    return len(due)
 
 
 async def announce(services: Services, alert_ids: Sequence[str]) -> None:
