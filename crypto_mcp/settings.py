@@ -109,6 +109,9 @@ class AccessSettings(Group):
         description="A call from this machine that came through no proxy needs no key, if the front end listens on "
         "loopback only.",
     )
+    signatures: bool = Field(
+        True, description="Erasing, exports and dead letters need a signed request beside the key. docs/security.md."
+    )
     allowed_networks: list[IPvAnyNetwork] = Field([], description="Networks calls may come from; empty: any.")
     trusted_proxies: list[IPvAnyNetwork] = Field(
         [], description="Networks whose X-Forwarded-For is believed. Nobody else's is."

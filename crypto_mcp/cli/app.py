@@ -20,6 +20,8 @@ from crypto_mcp.cli import (
     pictures,
     portfolios,
     roles,
+    signing,
+    users,
 )
 from crypto_mcp.errors import CryptoMcpError
 
@@ -48,6 +50,8 @@ app.add_typer(portfolios.app, name="portfolio", rich_help_panel=_TO_USE)
 app.command("jobs", rich_help_panel=_TO_USE)(calls.jobs)
 app.add_typer(dead.app, name="dead", rich_help_panel=_TO_CARE)
 app.add_typer(keys.app, name="keys", rich_help_panel=_TO_CARE)
+app.command("sign", rich_help_panel=_TO_CARE)(signing.sign)
+app.add_typer(users.app, name="user", rich_help_panel=_TO_CARE)
 app.add_typer(keys.audit_app, name="audit", rich_help_panel=_TO_CARE)
 app.command("doctor", rich_help_panel=_TO_CARE)(diagnosis.doctor)
 app.add_typer(backups.app, name="backup", rich_help_panel=_TO_CARE)

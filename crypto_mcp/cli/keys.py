@@ -151,6 +151,21 @@ def _actor() -> str:
     return f"cli:{getpass.getuser()}"
 
 
+@app.command("signing-secret")
+def show_signing_secret(key_id: KeyId) -> None:
+    """Show what a key signs requests with, where an operation needs that."""
+    from crypto_mcp.access.signing import signing_secret
+
+    async def work() -> str:
+        async with _directory() as (directory, settings):
+            if await directory.find(key_id) is None:
+                raise InvalidRequest(f"there is no key {key_id!r}", hint="`crypto-mcp keys list` shows them.")
+            assert settings.access.pepper is not None
+            return signing_secret(settings.access.pepper.get_secret_value(), key_id)
+
+    print(asyncio.run(work()))
+
+
 def _show(key: ApiKey, lifetime: timedelta | None) -> None:
     until = "and never expires" if lifetime is None else f"good until {datetime.now(UTC) + lifetime:%Y-%m-%d}"
     print(f"{key.text}\n\nThis is key {key.key_id}, {until}. It is not stored: keep it now.")

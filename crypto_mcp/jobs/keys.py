@@ -12,6 +12,8 @@ FRONT_VITALS = "operations:front:"
 SCALED = "scaling:changes"
 WORKERS = "workers"
 HELD_LENGTHS = "held:lengths"
+WATCH = "feed:watch"
+"""Hash: what each owner wants watched live; the feed's, and here because it names users."""
 
 # Names a pusher may not choose for its reply list: they are ours.
 RESERVED_PREFIXES = (

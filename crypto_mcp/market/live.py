@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 LIVE_TTL = 60
 """Seconds that a price or a bar is kept after it was told."""
 
-WATCH, BARS, PUBLISHED, ARCHIVED = "feed:watch", "feed:bars", "feed:published", "feed:archived"
+BARS, PUBLISHED, ARCHIVED = "feed:bars", "feed:published", "feed:archived"
 PRICES_CHANNEL, WANTED_CHANNEL = "feed:prices", "feed:wanted"
 ALERTS_CHANNEL = "alerts:changed"
 

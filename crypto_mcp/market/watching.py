@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from crypto_mcp.market.live import WANTED_CHANNEL, WATCH
+from crypto_mcp.jobs.keys import WATCH
+from crypto_mcp.market.live import WANTED_CHANNEL
 from crypto_mcp.models.timeframes import Timeframe
 
 if TYPE_CHECKING:

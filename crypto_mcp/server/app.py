@@ -36,6 +36,7 @@ from crypto_mcp.server.reports import report_routes
 from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds
 from crypto_mcp.server.rest import catalogue_routes, front_of, job_routes
 from crypto_mcp.server.session_routes import session_routes
+from crypto_mcp.server.user_routes import user_routes
 from crypto_mcp.server.workflows import workflow_routes
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
         delivery_routes,
         workflow_routes,
         session_routes,
+        user_routes(settings),
     ):
         app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")

@@ -12,6 +12,7 @@ from crypto_mcp.job_kind import ListName
 from crypto_mcp.jobs.dead import DeadLetter
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import front_of
+from crypto_mcp.server.signed import require_signature
 
 dead_routes = APIRouter(prefix="/dead", tags=["dead letters"])
 
@@ -46,6 +47,7 @@ async def list_dead(
 async def replay_dead(request: Request, response: Response, list_name: ListName, job_id: str) -> Replayed:
     """The entry's envelope becomes a fresh job on its list."""
     current().require("dead:write")
+    await require_signature(request)
     replayed = await front_of(request).dead.replay(list_name, job_id)
     response.headers["Location"] = f"/v1/jobs/{replayed}"
     return Replayed(job_id=replayed)
@@ -55,4 +57,5 @@ async def replay_dead(request: Request, response: Response, list_name: ListName,
 async def drop_dead(request: Request, list_name: ListName, job_id: str) -> None:
     """Removes it for good."""
     current().require("dead:write")
+    await require_signature(request)
     await front_of(request).dead.drop(list_name, job_id)

@@ -12,6 +12,7 @@ from crypto_mcp.access.directory import Directory
 from crypto_mcp.access.keyring import Keyring
 from crypto_mcp.access.rates import RateLimits
 from crypto_mcp.access.sessions import Sessions
+from crypto_mcp.access.signing import Signatures
 from crypto_mcp.errors import SourceUnavailable
 from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect
@@ -57,6 +58,7 @@ class Front:
     performance: Performance
     keyring: Keyring | None
     executions: Executions | None
+    signatures: Signatures | None
 
 
 @asynccontextmanager
@@ -106,6 +108,7 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
             performance=performance,
             keyring=keyring,
             executions=executions,
+            signatures=_signatures(sessions, settings.access),
         )
 
 
@@ -115,6 +118,13 @@ def _keyring(postgres: PostgresStore, settings: AccessSettings) -> Keyring | Non
         return None
     pepper = settings.pepper.get_secret_value()
     return Keyring(Directory(postgres, pepper), pepper)
+
+
+def _signatures(redis: Redis, settings: AccessSettings) -> Signatures | None:
+    """None where nothing has to be signed."""
+    if settings.pepper is None or not settings.signatures:
+        return None
+    return Signatures(redis, settings.pepper.get_secret_value())
 
 
 def _market(http: httpx2.AsyncClient, base_url: str) -> Callable[[], Awaitable[None]]:

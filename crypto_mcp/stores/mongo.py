@@ -24,10 +24,13 @@ from crypto_mcp.stores.candle_documents import CandleDocuments
 from crypto_mcp.stores.channel_documents import ChannelDocuments
 from crypto_mcp.stores.mongo_errors import unavailable
 from crypto_mcp.stores.notification_documents import NotificationDocuments
+from crypto_mcp.stores.personal_documents import PersonalDocuments
 from crypto_mcp.stores.portfolio_documents import PortfolioDocuments
 from crypto_mcp.stores.trial_ledger import TrialLedger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import BaseModel
 
     from crypto_mcp.job_kind import JobKind
@@ -122,6 +125,10 @@ class MongoStore:
         """The result a job wrote, however old."""
         document = await self._newest(kind, {"job_id": job_id})
         return None if document is None else _result(kind, document)
+
+    def personal(self, opened: Callable[[str], str] | None = None) -> PersonalDocuments:
+        """What is kept of a user; `opened` decrypts what is encrypted of it."""
+        return PersonalDocuments(self._database, opened)
 
     @property
     def candles(self) -> CandleDocuments:

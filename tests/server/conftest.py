@@ -9,13 +9,24 @@ import httpx2
 import pytest
 from redis.asyncio import Redis
 
-from crypto_mcp.settings import MongoSettings, RedisSettings, ServerSettings, Settings
+from crypto_mcp.access.directory import Directory
+from crypto_mcp.settings import (
+    AccessSettings,
+    MongoSettings,
+    PostgresSettings,
+    RedisSettings,
+    ServerSettings,
+    Settings,
+)
+from crypto_mcp.stores.postgres import PostgresStore
+from tests.server.doors import PEPPER
 from tests.server.running import front_end, worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from crypto_mcp.local.mongo_server import MongoServer
+    from crypto_mcp.local.postgres_server import PostgresServer
     from crypto_mcp.local.redis_server import RedisServer
 
 
@@ -58,3 +69,31 @@ async def http(address: str) -> AsyncIterator[httpx2.AsyncClient]:
 def text() -> str:
     """A text that no other test uses, so that no cached answer of another is met."""
     return secrets.token_hex(6)
+
+
+@pytest.fixture(scope="module")
+async def closed(stores: Settings, postgres_server: PostgresServer) -> Settings:
+    """Settings of a front end that lets nobody in without a key."""
+    access = AccessSettings.model_validate(
+        {"pepper": PEPPER, "local_without_key": False, "trusted_proxies": ["127.0.0.1/32"], "client_limit": 40}
+    )
+    postgres = PostgresSettings.model_validate({"url": postgres_server.url})
+    return stores.model_copy(update={"access": access, "postgres": postgres})
+
+
+@pytest.fixture(scope="module")
+async def directory(closed: Settings) -> AsyncIterator[Directory]:
+    """Clients and keys in an empty database."""
+    store = PostgresStore(closed.postgres)
+    async with store.connection() as connection:
+        await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await store.migrate()
+    yield Directory(store, PEPPER)
+    await store.close()
+
+
+@pytest.fixture(scope="module")
+async def door(closed: Settings, directory: Directory) -> AsyncIterator[str]:
+    """Address of that front end, a worker behind it."""
+    async with worker(closed), front_end(closed) as url:
+        yield url

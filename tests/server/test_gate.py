@@ -16,54 +16,17 @@ from redis.asyncio import Redis
 from crypto_mcp.access.directory import Directory
 from crypto_mcp.access.keys import ApiKey
 from crypto_mcp.access.roles import Role
-from crypto_mcp.settings import AccessSettings, PostgresSettings
-from crypto_mcp.stores.postgres import PostgresStore
+from crypto_mcp.settings import AccessSettings
+from tests.server.doors import with_key
 from tests.server.kinds import gates
-from tests.server.running import front_end, worker
+from tests.server.running import front_end
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
 
-    from crypto_mcp.local.postgres_server import PostgresServer
     from crypto_mcp.settings import Settings
 
-PEPPER = "pepper of these tests"
 URL = "/v1/jobs/echo?wait=10"
-
-
-@pytest.fixture(scope="module")
-async def closed(stores: Settings, postgres_server: PostgresServer) -> Settings:
-    """Settings of a front end that lets nobody in without a key."""
-    access = AccessSettings.model_validate(
-        {"pepper": PEPPER, "local_without_key": False, "trusted_proxies": ["127.0.0.1/32"], "client_limit": 40}
-    )
-    postgres = PostgresSettings.model_validate({"url": postgres_server.url})
-    return stores.model_copy(update={"access": access, "postgres": postgres})
-
-
-@pytest.fixture(scope="module")
-async def directory(closed: Settings) -> AsyncIterator[Directory]:
-    """Clients and keys in an empty database."""
-    store = PostgresStore(closed.postgres)
-    async with store.connection() as connection:
-        await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    await store.migrate()
-    yield Directory(store, PEPPER)
-    await store.close()
-
-
-@pytest.fixture(scope="module")
-async def door(closed: Settings, directory: Directory) -> AsyncIterator[str]:
-    """Address of that front end, a worker behind it."""
-    async with worker(closed), front_end(closed) as url:
-        yield url
-
-
-async def with_key(directory: Directory, role: Role = Role.ADMIN, **more: Any) -> tuple[str, dict[str, str]]:
-    """A new client's name and the headers it comes with."""
-    name = f"c{secrets.token_hex(4)}"
-    key = await directory.create(name, role, actor="test", **more)
-    return name, {"Authorization": f"Bearer {key.text}"}
 
 
 async def asked(door: str, headers: Mapping[str, Any] | None = None, text: str = "") -> httpx2.Response:

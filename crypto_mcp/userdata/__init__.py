@@ -1,0 +1,1 @@
+"""What is kept of a user, in every store: given out and erased on request. docs/security.md says how."""
