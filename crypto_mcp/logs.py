@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import structlog
 
+from crypto_mcp.logfiles import DailyFiles
+
 if TYPE_CHECKING:
     from crypto_mcp.settings import LogSettings
 
@@ -26,6 +28,9 @@ def configure(settings: LogSettings) -> None:
     """Sets up structlog, and the standard library's logging to come out the same way."""
     level = logging.getLevelNamesMapping()[settings.level]
     as_json = settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty())
+    stream: Any = sys.stderr
+    if settings.folder is not None:
+        stream = DailyFiles(settings.folder, _role(), sys.stderr, days=settings.days)
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -41,10 +46,10 @@ def configure(settings: LogSettings) -> None:
     structlog.configure(
         processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
@@ -54,6 +59,12 @@ def configure(settings: LogSettings) -> None:
     logging.basicConfig(handlers=[handler], level=level, force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _role() -> str:
+    """What this process is, for the names of its files: `serve`, `worker`, `scheduler`."""
+    word = sys.argv[1] if len(sys.argv) > 1 else "crypto-mcp"
+    return "".join(character for character in word if character.isalnum() or character == "-") or "crypto-mcp"
 
 
 def _json(event: Any, default: Any = str, **_: Any) -> str:

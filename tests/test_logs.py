@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import subprocess
 import sys
+import time
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import orjson
+
+from crypto_mcp.logfiles import DailyFiles
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,3 +69,26 @@ def test_a_traceback_has_no_local_variables() -> None:
 def test_the_level_is_the_least_that_is_written() -> None:
     program = "log = structlog.get_logger(); log.info('a'); log.warning('b'); logging.getLogger('x').info('c')"
     assert [line["event"] for line in logged(program, "WARNING")] == ["b"]
+
+
+def test_files_change_with_the_day_are_compressed_and_go_after_thirty_days(tmp_path: Path) -> None:
+    """Forty days by a clock of ours: today's file is plain, thirty are compressed and whole, older ones are gone."""
+    day, screen = date(2026, 1, 1), io.StringIO()
+    files = DailyFiles(tmp_path, "worker", screen, days=30, today=lambda: day)
+    for number in range(40):
+        day = date(2026, 1, 1) + timedelta(days=number)
+        files.write(f"line {number}\n")
+        today = [f"worker-{day}.log"]
+        _until(lambda today=today: [path.name for path in tmp_path.glob("*.log")] == today)
+    _until(lambda: len(list(tmp_path.iterdir())) == 31)
+    packed = sorted(tmp_path.glob("*.gz"))
+    assert len(packed) == 30
+    assert gzip.decompress(packed[-1].read_bytes()) == b"line 38\n"
+    assert screen.getvalue().count("line") == 40
+
+
+def _until(holds: Any) -> None:
+    deadline = time.monotonic() + 10
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

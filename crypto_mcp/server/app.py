@@ -19,6 +19,7 @@ import crypto_mcp
 from crypto_mcp.access.identity import current
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.server import problems
+from crypto_mcp.server.alertmanager import operations_routes
 from crypto_mcp.server.analyses import analysis_routes
 from crypto_mcp.server.batches import batch_routes
 from crypto_mcp.server.charts import chart_routes
@@ -126,6 +127,7 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
         app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
     app.include_router(webhook_routes(settings.notify), prefix="/v1")
+    app.include_router(operations_routes(settings.monitor.operators), prefix="/v1")
     app.add_api_route(
         "/health/infrastructure",
         _infrastructure(settings),
