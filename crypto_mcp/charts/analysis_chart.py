@@ -33,7 +33,7 @@ VIEW = 120
 
 _FAST, _SLOW = 21, 55
 _ROOM_RIGHT = 22
-_TAG_LETTERS = 14
+_TAG_LETTERS = 13
 """Letters of a tag for which there is room at full size."""
 
 _ACTIONS = {"STRONG_BUY": "STRONG BUY", "STRONG_SELL": "STRONG SELL"}
