@@ -55,6 +55,10 @@ drill: $(READY) ## Lose all data on purpose and measure the restore (ARGS="--doc
 conformance: $(READY) ## The official MCP conformance suite against the front end (needs npm)
 	@$(BIN)/python -m tests.conformance $(ARGS)
 
+MINUTES ?= 20
+soak: $(READY) ## Steady load on the whole product: what grows that should not? (MINUTES=60)
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+
 lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
 	@uv pip compile --universal --all-extras --generate-hashes --no-header --no-emit-index-url --quiet \
 	  --python-version 3.11 --output-file requirements.lock pyproject.toml
