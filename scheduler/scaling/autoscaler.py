@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from crypto_mcp.errors import Unavailable
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.scripting import unavailable
+from scheduler.scaling.front_policy import FrontPolicy
 from scheduler.scaling.policy import Bounds, Policy
 from scheduler.scaling.seeing import Seeing
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from crypto_mcp.jobs.client import JobClient
     from crypto_mcp.settings import ScalingSettings
     from scheduler.scaling.docker import Scales
-    from scheduler.scaling.policy import Decision, Observation
+    from scheduler.scaling.policy import Decision
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +35,8 @@ GROUPS = {
     "worker-alerts": ("alerts:pending", "notifications:queue"),
 }
 """Lists by the service that works on them."""
+
+FRONT = "front"
 
 _KEPT = 120
 
@@ -47,6 +50,7 @@ class Autoscaler:
         self._swarm = swarm
         self._seeing = Seeing(jobs, redis)
         self._policies = {group: Policy(bounds) for group, bounds in bounds_of(settings).items()}
+        self._front = FrontPolicy(*settings.front)
         self._said: dict[str, str] = {}
 
     async def turn(self) -> dict[str, Decision]:
@@ -60,9 +64,24 @@ class Autoscaler:
             told = replace(observation, replicas=wanted.get(group, observation.replicas))
             decisions[group] = decision = self._policies[group].decide(told)
             if decision.changes:
-                await self._change(group, told, decision)
-        await self._publish(seen, decisions)
+                await self._change(group, told.replicas, decision)
+        replicas = {group: observation.replicas for group, observation in seen.items()}
+        await self._fronts(wanted, replicas, decisions)
+        await self._publish(replicas, decisions)
         return decisions
+
+    async def _fronts(
+        self, wanted: Mapping[str, int], replicas: dict[str, int], decisions: dict[str, Decision]
+    ) -> None:
+        """Front ends, by how busy they are."""
+        reading = await self._seeing.look_at_fronts()
+        if reading is None:
+            return
+        told = replace(reading, replicas=wanted.get(FRONT, reading.replicas))
+        replicas[FRONT] = told.replicas
+        decisions[FRONT] = decision = self._front.decide(told)
+        if decision.changes:
+            await self._change(FRONT, told.replicas, decision)
 
     async def _wanted(self) -> Mapping[str, int]:
         """What the swarm was told last; living workers count where nobody can be asked."""
@@ -74,10 +93,10 @@ class Autoscaler:
             self._say_once("swarm", error.message)
             return {}
 
-    async def _change(self, group: str, seen: Observation, decision: Decision) -> None:
-        what = {"service": group, "from": seen.replicas, "to": decision.replicas, "reason": decision.reason}
+    async def _change(self, group: str, now: int, decision: Decision) -> None:
+        what = {"service": group, "from": now, "to": decision.replicas, "reason": decision.reason}
         if self._settings.mode != "on" or self._swarm is None:
-            self._say_once(group, f"{seen.replicas} -> {decision.replicas}", reason=decision.reason)
+            self._say_once(group, f"{now} -> {decision.replicas}", reason=decision.reason)
             return
         try:
             await self._swarm.scale(group, decision.replicas)
@@ -92,12 +111,12 @@ class Autoscaler:
             self._said[subject] = advice
             log.info("scaling advice", subject=subject, advice=advice, **more)
 
-    async def _publish(self, seen: Mapping[str, Observation], decisions: Mapping[str, Decision]) -> None:
+    async def _publish(self, replicas: Mapping[str, int], decisions: Mapping[str, Decision]) -> None:
         """For metrics and `/health/infrastructure`: the newest decision of each service."""
         rows = {
             group: orjson.dumps(
                 {
-                    "replicas": seen[group].replicas,
+                    "replicas": replicas[group],
                     "wanted": decision.wanted,
                     "decided": decision.replicas,
                     "reason": decision.reason,
@@ -111,7 +130,7 @@ class Autoscaler:
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.hset(keys.SCALING, mapping=rows)
                 for group, decision in decisions.items():
-                    direction = "up" if decision.replicas > seen[group].replicas else "down"
+                    direction = "up" if decision.replicas > replicas[group] else "down"
                     if decision.changes:
                         pipe.hincrby(keys.SCALED, f"{group} {direction}", 1)
                 pipe.expire(keys.SCALING, _KEPT)

@@ -5,9 +5,16 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING
 
+import orjson
+from redis.exceptions import RedisError
+
+from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.leases import known_workers
+from crypto_mcp.jobs.scripting import unavailable
+from scheduler.scaling.front_policy import FrontReading
 from scheduler.scaling.policy import Observation
 
 if TYPE_CHECKING:
@@ -63,6 +70,25 @@ class Seeing:
                 finished=finished,
             )
         return seen
+
+    async def look_at_fronts(self) -> FrontReading | None:
+        """Averages of what front ends say of themselves; None while none says anything. Raises `StoreUnavailable`."""
+        try:
+            names = [key async for key in self._redis.scan_iter(f"{keys.FRONT_VITALS}*", count=500)]
+            texts = [text for text in (await self._redis.mget(names) if names else []) if text is not None]
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+        said = [orjson.loads(text) for text in texts]
+        if not said:
+            return None
+        hosts = {name.decode().rsplit("-", 1)[0] for name in names}
+        return FrontReading(
+            at=time.monotonic(),
+            replicas=len(hosts),
+            cpu=fmean(each["cpu_percent"] for each in said),
+            memory=fmean(each["memory_percent"] for each in said),
+            p95_ms=fmean(each["p95_ms"] or 0.0 for each in said),
+        )
 
     def _rates(self, group: str, look: _Look) -> tuple[float, float, float]:
         """Arrivals and ends a second, and the seconds a job took, since the oldest look that is kept."""

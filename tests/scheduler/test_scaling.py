@@ -17,6 +17,7 @@ from crypto_mcp.models.analysis import AnalyzeParams
 from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.settings import ScalingSettings
 from scheduler.scaling.autoscaler import Autoscaler
+from scheduler.scaling.front_policy import FrontPolicy, FrontReading
 from scheduler.scaling.load import Arrival, bursts, recorded, sparse
 from scheduler.scaling.policy import Bounds, Observation, Policy, Threshold
 from scheduler.scaling.simulator import Simulation
@@ -116,3 +117,14 @@ async def test_what_ended_is_counted_by_list_and_kind(settings: Settings) -> Non
         (total,) = await jobs.totals()
         assert (total.list, total.kind, dict(total.counts)) == ("analysis:queue", "analyze_crypto", {"cancelled": 1})
         assert total.ended == 1
+
+
+def test_front_ends_come_when_one_figure_is_high_and_go_after_two_calm_minutes() -> None:
+    """Busy or slow: more at once, within the bounds. Within a tenth of the target: nothing. Idle: fewer, later."""
+    policy = FrontPolicy(2, 8)
+    assert policy.decide(FrontReading(at=0, replicas=2, cpu=90, memory=40, p95_ms=100)).replicas == 3
+    assert policy.decide(FrontReading(at=5, replicas=3, cpu=20, memory=40, p95_ms=1500)).replicas == 8
+    assert policy.decide(FrontReading(at=10, replicas=8, cpu=62, memory=40, p95_ms=100)).changes is False
+    calm = [policy.decide(FrontReading(at=at, replicas=8, cpu=10, memory=10, p95_ms=20)) for at in range(15, 130, 5)]
+    assert {decision.replicas for decision in calm} == {8}
+    assert policy.decide(FrontReading(at=140, replicas=8, cpu=10, memory=10, p95_ms=20)).replicas == 2

@@ -57,9 +57,9 @@ class Soak:
 
     async def run(self, seconds: float, every: float) -> None:
         """Calls and samples until the time is over."""
-        began = time.monotonic()
         async with httpx2.AsyncClient(base_url=self.url, timeout=40) as http, Redis.from_url(self.redis_url) as redis:
             await self._warm_up(http)
+            began = time.monotonic()
             calling = asyncio.create_task(self._call_steadily(http))
             while time.monotonic() - began < seconds:
                 await asyncio.sleep(every)
