@@ -42,6 +42,7 @@ class Passwords:
     redis_backup: str = field(default_factory=_random, repr=False)
     backup_key: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
     pepper: str = field(default_factory=_random, repr=False)
+    numbers: str = field(default_factory=_random, repr=False)
 
     @classmethod
     def kept_in(cls, path: Path) -> Passwords:
@@ -74,6 +75,8 @@ def role_settings(role: str, passwords: Passwords, database: str = "crypto_mcp")
     }
     if role == "front":
         found["ACCESS__PEPPER"] = passwords.pepper
+    if role in ("front", "worker"):
+        found["NOTIFY__ENCRYPTION_KEY"] = passwords.numbers
     if role == "scheduler":
         found |= {
             "BACKUP__MONGO_URL": mongo_url("crypto_mcp_backup", passwords.mongo_backup),

@@ -50,7 +50,7 @@ _MOST_IN_A_DIGEST = 50
 _MOST_SENDS = 6
 _QUIET = 0.25
 _UNANSWERED = 3.0
-"""Seconds after a request that was not answered in which the provider's webhook may still tell that it was taken."""
+"""Seconds after the longest that a request may take, in which the provider's webhook may tell that it was taken."""
 _OPERATOR_PAUSE, _ACCOUNT_PAUSE = 300.0, 300.0
 _LONGEST_BACKOFF = 60.0
 
@@ -192,7 +192,8 @@ class Dispatcher:
         if message is None or message["state"] != "sending":
             await self._settle(message_id, message)
             return None
-        left = _UNANSWERED - (datetime.now(UTC) - message["state_at"]).total_seconds()
+        # Not sooner, whatever became of the lane: a request that is still under way must not be taken for cut off.
+        left = self.settings.timeout + _UNANSWERED - (datetime.now(UTC) - message["state_at"]).total_seconds()
         if left > 0:
             return Wait(left, "unanswered")
         if message["sends"] >= _MOST_SENDS:

@@ -87,6 +87,7 @@ def test_secrets_are_made_once_and_no_role_gets_anothers(tmp_path: Path) -> None
     assert "PEPPER" in front
     assert "PEPPER" not in worker
     for text in (front, worker):
+        assert "NOTIFY__ENCRYPTION_KEY" in text
         assert "BACKUP" not in text
         assert "admin:" not in text
     assert "nopass" not in (folder / "redis.acl").read_text()
