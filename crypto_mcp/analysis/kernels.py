@@ -69,7 +69,7 @@ def volume_scores(volume: Floats, window: int) -> tuple[Floats, Floats]:
 
     Both are of the bar's own volume against bars before it, fewer than `window` at the beginning. Where those do not
     vary the score is 0, where they are without volume the ratio is 0. The window's sums are taken afresh every
-    `window` bars, so that rounding cannot pile up.
+    `window` bars and after a bar that outweighs them, so that rounding cannot pile up.
     """
     score, ratio = np.zeros(len(volume)), np.zeros(len(volume))
     mean, spread = 0.0, 0.0  # spread: sum of squared distances from the mean (Welford 1962)
@@ -80,16 +80,17 @@ def volume_scores(volume: Floats, window: int) -> tuple[Floats, Floats]:
             before = mean
             mean += (volume[bar - 1] - mean) / count
             spread += (volume[bar - 1] - before) * (volume[bar - 1] - mean)
-        elif bar % window == 0:
-            mean = volume[begin:bar].sum() / count
-            spread = ((volume[begin:bar] - mean) ** 2).sum()
         else:
             came, went = volume[bar - 1], volume[begin - 1]
             before = mean
             mean += (came - went) / count
             spread += (came - went) * (came - mean + went - before)
+            # Beside a bar of so much volume what is left in the window was lost in rounding.
+            if bar % window == 0 or went > 1e4 * mean:
+                mean = volume[begin:bar].sum() / count
+                spread = ((volume[begin:bar] - mean) ** 2).sum()
         deviation = np.sqrt(max(spread, 0.0) / count)
-        if deviation > 1e-9 * mean:
+        if mean > 0 and deviation > 1e-9 * mean:
             score[bar] = min(10.0, max(-10.0, (volume[bar] - mean) / deviation))
         if mean > 0:
             ratio[bar] = volume[bar] / mean

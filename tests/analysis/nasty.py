@@ -46,6 +46,13 @@ def silent(candles: Candles) -> Candles:
     )
 
 
+def sparse(candles: Candles, seed: int) -> Candles:
+    """Traded now and then, by anything from dust to whales."""
+    rng = np.random.default_rng(seed)
+    volume = rng.lognormal(0, 12, len(candles)) * (rng.random(len(candles)) > 0.95)
+    return Candles(candles.open_time, candles.open, candles.high, candles.low, candles.close, volume, candles.step)
+
+
 NASTY: dict[str, Candles] = {
     "no bar": random_walk(5, seed=1)[:0],
     "one bar": random_walk(1, seed=1),
@@ -53,6 +60,7 @@ NASTY: dict[str, Candles] = {
     "flat": drawn(*[(5, 5, 5, 5, 0)] * 300),
     "flat, then moving": flat_then_moving(400),
     "no volume": silent(random_walk(400, seed=2)),
+    "sparse volume": sparse(random_walk(600, seed=10), 10),
     "holes": with_holes(random_walk(600, seed=3), 3),
     "jumps": jumping(400, seed=4),
     "1e-8": scaled(random_walk(400, seed=5), 1e-10),

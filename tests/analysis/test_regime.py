@@ -8,14 +8,24 @@ import numpy as np
 import pytest
 from walks import from_closes, mean_reverting, random_walk
 
-from crypto_mcp.analysis.assess import assess
-from crypto_mcp.analysis.regime import efficiency_ratio, energy_probabilities, range_break, variance_ratio
+from crypto_mcp.analysis.landscape import survey
+from crypto_mcp.analysis.regime import (
+    efficiency_ratio,
+    energy_probabilities,
+    range_break,
+    read_regime,
+    variance_ratio,
+)
+from crypto_mcp.analysis.verdict import judge
+from crypto_mcp.analysis.volatility import WINDOW, yang_zhang
 from crypto_mcp.models.analysis import Regime
 from crypto_mcp.models.candles import Candles
 
 
 def regime(candles: Candles) -> Regime:
-    return assess(candles, detail="full").details.regime
+    """As `assess` reads it, without all else that it does."""
+    verdict = judge(candles, survey(candles))
+    return read_regime(candles, yang_zhang(candles), WINDOW, verdict.atr, verdict.movement)
 
 
 def test_trends_and_ranges_are_told_apart() -> None:

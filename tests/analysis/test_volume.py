@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from walks import random_walk
 
+from crypto_mcp.analysis.kernels import volume_scores
 from crypto_mcp.analysis.measures import measure
 from crypto_mcp.analysis.volume_flow import anchored_vwap, approximate_cvd
 from crypto_mcp.analysis.volume_profile import volume_profile
@@ -108,3 +109,17 @@ def test_volume_that_never_varies_has_no_score() -> None:
     assert np.isfinite(found.bars.volume_z).all()
     assert not found.bars.volume_z[:200].any()
     assert not found.bars.volume_z[300:].any()
+
+
+@given(seed=st.integers(0, 10_000), spread=st.sampled_from([0.1, 3.0, 12.0]), traded=st.sampled_from([0.05, 0.5, 1.0]))
+def test_volume_scores_are_those_of_the_bars_before(seed: int, spread: float, traded: float) -> None:
+    """Also after a bar that outweighs all others, and where nothing is traded for longer than the window."""
+    rng = np.random.default_rng(seed)
+    volume = rng.lognormal(0, spread, 300) * (rng.random(300) < traded)
+    score, ratio = volume_scores(volume, 50)
+    for bar in range(1, 300):
+        before = volume[max(0, bar - 50) : bar]
+        mean, deviation = before.mean(), before.std()
+        expected = np.clip((volume[bar] - mean) / deviation, -10, 10) if deviation > 1e-9 * mean > 0 else 0.0
+        assert score[bar] == pytest.approx(expected, rel=1e-3, abs=1e-3)
+        assert ratio[bar] == pytest.approx(volume[bar] / mean if mean > 0 else 0.0, rel=1e-6)
