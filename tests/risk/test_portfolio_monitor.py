@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import sys
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ import pytest
 from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
+from crypto_mcp.cli import main
 from crypto_mcp.risk.ledger import rebuilt
 from crypto_mcp.risk.valuation import value
 from workers.portfolio_figures import sample_all
@@ -274,28 +274,31 @@ async def test_what_has_no_price_is_left_out_and_named(ask: Ask, book: str) -> N
 
 
 async def test_the_command_line_audits_and_imports(
-    ask: Ask, book: str, stores: Settings, address: str, tmp_path: Path
+    ask: Ask,
+    book: str,
+    stores: Settings,
+    address: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """`crypto-mcp portfolio verify` says clean, and exits with 1 when a snapshot was forged."""
-    environment = {
-        **os.environ,
+    monkeypatch.chdir(tmp_path)
+    for variable, said in {
         "CRYPTO_MCP_MONGO__URL": stores.mongo.url.get_secret_value(),
         "CRYPTO_MCP_MONGO__DATABASE": stores.mongo.database,
         "CRYPTO_MCP_SERVER__PORT": address.rpartition(":")[2],
         "COLUMNS": "150",
-    }
-    file = tmp_path / "trades.csv"
-    file.write_text("time,symbol,side,quantity,price\n2026-01-05,SOL/USDT,buy,1,100\n")
+    }.items():
+        monkeypatch.setenv(variable, said)
+    (tmp_path / "trades.csv").write_text("time,symbol,side,quantity,price\n2026-01-05,SOL/USDT,buy,1,100\n")
 
     async def run(*words: str) -> tuple[int, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "crypto_mcp.cli", "portfolio", *words, env=environment, cwd=tmp_path,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        out, _ = await process.communicate()
-        return process.returncode or 0, out.decode()
+        monkeypatch.setattr(sys, "argv", ["crypto-mcp", "portfolio", *words])
+        code = await asyncio.to_thread(exit_code)
+        return code, capsys.readouterr().out
 
-    code, said = await run("import", book, str(file), "--take")
+    code, said = await run("import", book, "trades.csv", "--take")
     assert (code, "SOLUSDT" in said) == (0, True), said
     code, said = await run("verify", book)
     assert (code, "clean" in said) == (0, True), said
@@ -303,6 +306,13 @@ async def test_the_command_line_audits_and_imports(
         await client[stores.mongo.database]["portfolios"].update_one({"portfolio_id": book}, {"$set": {"cash": "1"}})
     code, said = await run("verify", book)
     assert (code, "differs" in said) == (1, True), said
+
+
+def exit_code() -> int:
+    """Of the command that `sys.argv` names."""
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
 
 
 async def test_a_portfolio_is_drawn(http: httpx2.AsyncClient, book: str) -> None:

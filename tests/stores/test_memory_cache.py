@@ -30,7 +30,7 @@ def test_what_is_larger_than_the_whole_cache_is_not_kept() -> None:
 @pytest.mark.parametrize("length", [10, 2_000])
 def test_memory_is_bounded_by_bytes_as_measured(length: int) -> None:
     """Four times what fits, in random order of time to live, half of it replaced on the way."""
-    bound = 4_000_000
+    bound = 1_000_000
     tracemalloc.start()
     try:
         before = tracemalloc.get_traced_memory()[0]
