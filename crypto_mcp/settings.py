@@ -279,6 +279,11 @@ class NotifySettings(Group):
 class AlertSettings(Group):
     """Alerts. docs/alerts.md explains."""
 
+    charts_url: str | None = Field(
+        None,
+        description="Address of the front end for those who are told, such as https://crypto.example.com: with it "
+        "messages link to charts.",
+    )
     most_per_owner: PositiveInt = Field(1000, description="Alerts one owner may have, whatever their status.")
     watchers_look_every: PositiveFloat = Field(
         1.0, description="Seconds between two heartbeats of a watcher; one that misses four is replaced."

@@ -51,6 +51,7 @@ class Tally:
 
     changes: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=list)
     events: dict[str, str] = field(default_factory=dict)
+    verdicts: dict[str, bool] = field(default_factory=dict)
     touched: list[str] = field(default_factory=list)
     told: int = 0
     suppressed: int = 0
@@ -145,10 +146,8 @@ def handle(tally: Tally, alert: Document, event: Event, extra: Mapping[str, Any]
         fields["firings"] = told_before + 1
         if not alert["repeat"]:
             fields["status"] = "triggered"
-        tally.told += 1
     else:
         fields["suppressed"] = alert.get("suppressed", 0) + 1
-        tally.suppressed += 1
     if (alert.get("level") or {}).get("flips"):
         fields["armed_number"], fields["armed_at"] = number, event.at
     due = decision.not_before or present
@@ -159,6 +158,7 @@ def handle(tally: Tally, alert: Document, event: Event, extra: Mapping[str, Any]
     }  # fmt: skip
     push = {"recent": {"$each": [event.name], "$slice": -_RECENT}, "outbox": entry}
     tally.events[alert["alert_id"]] = event.name
+    tally.verdicts[alert["alert_id"]] = decision.told
     tally.changes.append((where, {"$set": fields, "$push": push, "$min": {"waiting": due}}))
     alert |= {name: value for name, value in fields.items() if "." not in name}
     return decision
@@ -173,6 +173,11 @@ async def settle(services: Services, tally: Tally) -> None:
     documents = services.mongo.alerts
     changed = await documents.fire(tally.changes)
     handled = {alert["alert_id"] for alert in changed}
+    for alert_id, told in tally.verdicts.items():
+        tally.told += told and alert_id in handled
+        tally.suppressed += not told and alert_id in handled
+        tally.refused += alert_id not in handled
+    tally.verdicts = {}
     others = await documents.outboxes([name for name in {*tally.touched, *tally.events} if name not in handled])
     await relay(services, [*changed, *others])
     for alert in (*changed, *others):

@@ -184,8 +184,14 @@ async def _options(job: Job, params: AlertParams) -> Document:
         parse(params.rearm)
     if params.channel is not None:
         await alert_channels.require(job, params.channel)
+    if params.chart and job.services.settings.alerts.charts_url is None:
+        raise InvalidRequest(
+            "chart: there is no address under which it could be looked at",
+            hint="The operator gives it as CRYPTO_MCP_ALERTS__CHARTS_URL; or leave `chart` out.",
+        )
     options = {name: getattr(params, name) for name in _PLAIN}
     options["repeat"] = bool(params.repeat)
+    options["charts"] = job.services.settings.alerts.charts_url if params.chart else None
     options["message"] = checked(params.message) if params.message else None
     options["rearm"] = params.rearm
     options["priority"] = params.priority or "normal"
@@ -299,6 +305,8 @@ async def _update(job: Job, params: AlertParams) -> AlertReport:
     merged = _as_kept(alert, params)
     options = await _options(job, merged)
     fields: Document = {name: options[name] for name in (*_PLAIN, "message", "rearm") if name in given}
+    if "chart" in given:
+        fields["charts"] = options["charts"]
     said: list[str] = []
     run: DryRun | None = None
     if given & _DEFINING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from crypto_mcp.alerts.firing import LATE_AFTER
 from crypto_mcp.alerts.message import duration, filled
@@ -52,8 +53,16 @@ def notification_of(
         late_by_s=late_by,
         about=alert["alert_id"],
         fields={name: value[:200] for name, value in fields.items()},
-        chart=alert.get("chart_url"),
+        chart=chart_of(alert),
     )
+
+
+def chart_of(alert: dict[str, Any]) -> str | None:
+    """Where the chart of the alert's symbol is drawn, where its owner wants one."""
+    base, symbol = alert.get("charts"), alert.get("symbol")
+    if not base or not symbol:
+        return None
+    return f"{base.rstrip('/')}/v1/chart.png?symbol={quote(symbol)}&timeframe={alert.get('timeframe') or '1h'}"
 
 
 def figure(value: float) -> str:

@@ -1,0 +1,165 @@
+"""Firing: decided by the clock, done once, told once; against a real MongoDB and Redis."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from crypto_mcp.alerts.firing import decide, end_of_quiet
+from crypto_mcp.alerts.telling import notification_of
+from crypto_mcp.models.alerts import AlertParams, Crossed, FireParams, SweepParams
+from crypto_mcp.settings import AlertSettings, NotifySettings
+from tests.alerts.made import price_document
+from workers.alert_firing import Contended
+from workers.alerts import alert_manager, fire_alerts, sweep_alerts
+from workers.job import Job
+from workers.services import Services
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from crypto_mcp.settings import Settings
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def alert(**fields: Any) -> dict[str, Any]:
+    made = price_document("alert_1", "BTCUSDT", "above", Decimal(100), owner="ann", price=90.0, repeat=True)
+    return made | fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "verdict"),
+    [
+        ({}, "told"),
+        ({"status": "paused"}, "over"),
+        ({"expires_at": NOW}, "expired"),
+        ({"cooldown_minutes": 10, "last_told_at": NOW - timedelta(minutes=9)}, "cooldown"),
+        ({"cooldown_minutes": 10, "last_told_at": NOW - timedelta(minutes=10)}, "told"),
+        ({"max_per_day": 2, "day": {"date": "2026-03-01", "count": 2}}, "max_per_day"),
+        ({"max_per_day": 2, "day": {"date": "2026-02-28", "count": 2}}, "told"),
+        ({"max_per_day": 2, "day": {"date": "2026-03-02", "count": 2}, "time_zone": "Pacific/Apia"}, "max_per_day"),
+    ],
+)  # fmt: skip
+def test_what_becomes_of_a_crossing(fields: dict[str, Any], verdict: str) -> None:
+    assert decide(alert(**fields), NOW, NOW).verdict == verdict
+
+
+def test_quiet_hours_are_of_the_owners_wall_clock_and_go_over_midnight() -> None:
+    """A critical alert does not wait."""
+    assert end_of_quiet("22:00-07:00", "Asia/Dubai", datetime(2026, 3, 1, 19, tzinfo=UTC)) == datetime(
+        2026, 3, 2, 3, tzinfo=UTC
+    )
+    assert end_of_quiet("22:00-07:00", "Asia/Dubai", datetime(2026, 3, 1, 1, tzinfo=UTC)) == datetime(
+        2026, 3, 1, 3, tzinfo=UTC
+    )
+    assert end_of_quiet("22:00-07:00", None, NOW) is None
+    assert decide(alert(quiet_hours="11:00-13:00"), NOW, NOW).not_before == NOW + timedelta(hours=1)
+    assert decide(alert(quiet_hours="11:00-13:00", priority="critical"), NOW, NOW).not_before is None
+
+
+def test_a_message_says_how_late_it_is_and_fills_only_fields() -> None:
+    made = alert(message="{symbol} {price} {firing}", name="mine")
+    told = notification_of(made, 3, NOW, NOW + timedelta(minutes=20), price=101.5)
+    assert (told.notification_id, told.title, told.late_by_s) == ("alert_1.3", "mine", 1200.0)
+    assert told.text.startswith("BTCUSDT 101.5 3\nLate by 20 min")
+    assert notification_of(made, 1, NOW, NOW, price=101.5).late_by_s is None
+
+
+@pytest.fixture
+async def services(settings: Settings, mongo_database: object) -> AsyncIterator[Services]:
+    """MongoDB and Redis, with a quota of three."""
+    changed = {"alerts": AlertSettings(most_per_owner=3), "notify": NotifySettings()}
+    found = Services(settings.model_copy(update=changed))
+    await found.mongo.alerts.prepare()
+    yield found
+    await found.close()
+
+
+def job(services: Services, name: str = "job-1", client: str = "ann") -> Job:
+    async def nothing(_: float, __: str) -> None: ...
+
+    return Job(name, "alert_manager", 1, 5, client, "", services, nothing)
+
+
+def crossing(number: int = 1, high: float = 101.0) -> FireParams:
+    crossed = [Crossed(alert_id="alert_1", number=number, level=100.0, above=True)]
+    return FireParams(
+        symbol="BTCUSDT", low=99.0, high=high, price=high, at=int(NOW.timestamp() * 1000), crossed=crossed
+    )
+
+
+async def fired(services: Services, params: FireParams) -> int:
+    """As the queue does it: again after what may succeed then."""
+    while True:
+        try:
+            return (await fire_alerts(job(services), params)).fired
+        except Contended:
+            await asyncio.sleep(0.01)
+
+
+async def test_a_crossing_that_is_handled_by_many_at_once_is_told_once(services: Services) -> None:
+    """Ten workers with the same job, and with jobs of later crossings that come out of order."""
+    documents = services.mongo.alerts
+    await documents.insert(alert())
+    tallies = await asyncio.gather(*(fired(services, crossing(number)) for number in (2, 1, 1, 2, 1, 3, 3, 1, 2, 1)))
+    kept = await documents.get("ann", "alert_1")
+    assert kept is not None
+    assert (sum(tallies), kept["firings"], kept["number"], kept["outbox"]) == (3, 3, 3, [])
+    assert "waiting" not in kept
+    history = await documents.firings("ann", None, 10)
+    assert sorted(entry["event"] for entry in history) == ["n1", "n2", "n3"]
+    waiting = await services.queue.lrange("notifications:queue", 0, -1)  # type: ignore[misc]
+    assert sorted(str(raw).count("alert_1.") > 0 for raw in waiting) == [True, True, True]
+
+
+async def test_what_a_killed_worker_left_in_an_alert_is_told_by_whoever_comes_next(services: Services) -> None:
+    """The update was made and nothing was put on the list: the same job, or the minute's sweep, does the rest."""
+    documents = services.mongo.alerts
+    await documents.insert(alert(repeat=False))
+    relayed = documents.relayed
+
+    async def killed(_: object) -> None:
+        raise asyncio.CancelledError
+
+    documents.relayed = killed  # type: ignore[method-assign,assignment]
+    with pytest.raises(asyncio.CancelledError):
+        await fire_alerts(job(services), crossing())
+    documents.relayed = relayed  # type: ignore[method-assign]
+    assert len((await documents.get("ann", "alert_1") or {})["outbox"]) == 1
+    await sweep_alerts(job(services), SweepParams(at=NOW))
+    kept = await documents.get("ann", "alert_1")
+    assert kept is not None
+    assert (kept["status"], kept["firings"], kept["outbox"]) == ("triggered", 1, [])
+    assert await services.queue.llen("notifications:queue") == 1  # type: ignore[misc]
+
+
+async def test_a_crossing_that_does_not_hold_is_refused(services: Services) -> None:
+    """Of another level, of a price that did not go there, of an alert that is paused: whoever pushed the job."""
+    await services.mongo.alerts.insert(alert())
+    for params in (
+        crossing(high=99.5),
+        crossing().model_copy(update={"symbol": "ETHUSDT"}),
+        crossing().model_copy(update={"crossed": [Crossed(alert_id="alert_1", number=1, level=98.0, above=True)]}),
+    ):
+        assert await fired(services, params) == 0
+    await services.mongo.alerts.change("ann", "alert_1", {"status": "paused"})
+    assert await fired(services, crossing()) == 0
+    assert await services.queue.llen("notifications:queue") == 0  # type: ignore[misc]
+
+
+async def test_an_owner_has_so_many_alerts_and_nobody_elses(services: Services) -> None:
+    """Also when many are made at once; one that is gone makes room."""
+    for number in range(3):
+        await services.mongo.alerts.insert(alert(alert_id=f"alert_{number}"))
+    await services.mongo.alerts.insert(alert(alert_id="hers", user_id="bea"))
+    listed = await alert_manager(job(services), AlertParams(action="list"))
+    assert listed.total == 3
+    for action in ("get", "pause", "delete"):
+        with pytest.raises(Exception, match="you have no alert"):
+            await alert_manager(job(services), AlertParams.model_validate({"action": action, "alert_id": "hers"}))
+    assert (await services.mongo.alerts.get("bea", "hers") or {})["status"] == "active"
