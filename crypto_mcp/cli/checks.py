@@ -6,8 +6,6 @@ import asyncio
 import platform
 import sys
 import time
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -15,6 +13,8 @@ from urllib.parse import urlsplit
 import httpx2
 from redis.exceptions import RedisError
 
+from crypto_mcp.cli.check_channels import channels
+from crypto_mcp.cli.findings import Finding, Level
 from crypto_mcp.cli.rest import FrontEnd
 from crypto_mcp.errors import CryptoMcpError
 from crypto_mcp.job_kind import LISTS
@@ -35,27 +35,6 @@ if TYPE_CHECKING:
 _PACKAGES = ("mcp", "arq", "redis", "motor", "asyncpg", "ta-lib", "numba", "polars")
 
 
-class Level(StrEnum):
-    """How a finding is to be taken."""
-
-    FINE = "fine"
-    WARNING = "warning"
-    WRONG = "wrong"
-
-
-MARKS = {Level.FINE: "[green]ok[/]", Level.WARNING: "[yellow]warning[/]", Level.WRONG: "[bold red]wrong[/]"}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the diagnosis."""
-
-    level: Level
-    subject: str
-    detail: str
-    hint: str = ""
-
-
 async def examine(settings: Settings) -> list[Finding]:
     """All checks, those that ask others at the same time."""
     asked = await asyncio.gather(
@@ -67,6 +46,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _postgres(settings),
         _exchange(settings),
         _front_end(settings),
+        channels(settings.notify),
     )
     return [*_python(), *(finding for findings in asked for finding in findings)]
 

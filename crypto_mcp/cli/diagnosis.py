@@ -10,7 +10,7 @@ import typer
 from crypto_mcp.cli.configuration import load
 
 if TYPE_CHECKING:
-    from crypto_mcp.cli.checks import Finding
+    from crypto_mcp.cli.findings import Finding
 
 
 def doctor() -> None:
@@ -26,7 +26,7 @@ def show(findings: list[Finding]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from crypto_mcp.cli.checks import MARKS, Level
+    from crypto_mcp.cli.findings import MARKS, Level
 
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for finding in findings:

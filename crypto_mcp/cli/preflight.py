@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from crypto_mcp.cli.checks import Finding, Level
+from crypto_mcp.cli.findings import Finding, Level
 from crypto_mcp.deploy.certificate_files import certificates_in
 from crypto_mcp.deploy.secret_files import ROLES
 from crypto_mcp.errors import CryptoMcpError

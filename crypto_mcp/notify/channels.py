@@ -235,13 +235,15 @@ class ChannelBook:
         target = Target(seal.open(channel.sealed))
         message = Message(f"code-{secrets.token_hex(8)}", "Code", code, datetime.now(UTC), kind="code")
         try:
-            await sender.send(target, message)
+            sent = await sender.send(target, message)
         except SendFailed as failed:
             log.warning("a code could not be sent", sender=sender.name, code=failed.code, meaning=failed.meaning)
             raise Unavailable(
                 f"WhatsApp did not take the message with the code: {failed.message} [{failed.code}]",
                 hint=f"Action `verify` of channel {channel.name!r} without a code tries again.",
             ) from None
+        if sent.called:
+            await self.known_as(channel, sent.called)
 
     @staticmethod
     def _check_fallback(have: Sequence[dict[str, Any]], name: str, fallback: str) -> None:

@@ -107,7 +107,7 @@ class WhatsApp:
         self._check_caller(phone_id, authorization)
         if not isinstance(body, dict) or body.get("messaging_product") != "whatsapp":
             raise refused(100, "messaging_product must be whatsapp")
-        number = _digits(body.get("to"))
+        number = _called(_digits(body.get("to")))
         text, template, button = _content(body)
         now = self._clock()
         self._check_limits(number, now)
@@ -211,6 +211,12 @@ def _digits(to: Any) -> str:
     except phonenumbers.NumberParseException:
         raise refused(131009, "Parameter 'to' is not a phone number") from None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)[1:]
+
+
+def _called(number: str) -> str:
+    """What WhatsApp calls a number: mobiles of most of Brazil are known there without the 9 that came later."""
+    late_nine = len(number) == 13 and number.startswith("55") and number[4] == "9" and number[2:4] > "30"
+    return number[:4] + number[5:] if late_nine else number
 
 
 def _content(body: Mapping[str, Any]) -> tuple[str, str | None, str | None]:

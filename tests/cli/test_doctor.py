@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis.asyncio import Redis
 
-from crypto_mcp.cli.checks import Level, examine
+from crypto_mcp.cli.check_channels import channels
+from crypto_mcp.cli.checks import examine
+from crypto_mcp.cli.findings import Level
 from crypto_mcp.jobs.leases import known_workers
-from crypto_mcp.settings import MarketSettings, ServerSettings
+from crypto_mcp.settings import MarketSettings, NotifySettings, ServerSettings
 from tests.server.running import front_end, worker
 from tests.servers import free_ports
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     import asyncpg
     from pymongo.asynchronous.database import AsyncDatabase
 
-    from crypto_mcp.cli.checks import Finding
+    from crypto_mcp.cli.findings import Finding
     from crypto_mcp.local.redis_server import RedisServer
     from crypto_mcp.settings import Settings
 
@@ -55,6 +57,18 @@ async def test_what_runs_is_fine_and_what_does_not_is_wrong_with_a_hint(reachabl
     assert all(finding.hint for finding in wrong(findings).values())
     fine = {finding.subject for finding in findings if finding.level is Level.FINE}
     assert {"Python", "Redis (cache)", "Redis (sessions)", "Redis (queues)", "MongoDB", "PostgreSQL"} <= fine
+
+
+async def test_ways_to_tell_people_are_looked_at() -> None:
+    """Without a key no number is kept; without the app's secret nothing is known of what was sent; WAHA may be away."""
+    (first, second) = await channels(NotifySettings())
+    assert (first.level, second.level) == (Level.WARNING, Level.FINE)
+    half = {"meta_token": "t", "meta_phone_id": "1", "encryption_key": "k" * 32}
+    (finding,) = await channels(NotifySettings.model_validate(half))
+    assert (finding.level, "META_APP_SECRET" in finding.hint) == (Level.WARNING, True)
+    away = {"waha_url": f"http://127.0.0.1:{free_ports(1)[0]}", "encryption_key": "k" * 32}
+    (finding,) = await channels(NotifySettings.model_validate(away))
+    assert (finding.level, finding.detail) == (Level.WRONG, "WhatsApp by WAHA: ConnectError")
 
 
 async def test_a_front_end_that_misses_something_says_what(reachable: Settings, redis: Redis) -> None:

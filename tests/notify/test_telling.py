@@ -95,6 +95,16 @@ async def test_stop_is_honoured_until_start(telling: Telling) -> None:
     ]  # fmt: skip
 
 
+async def test_stop_is_understood_from_a_number_that_whatsapp_calls_otherwise(telling: Telling) -> None:
+    """Brazilian mobiles are known to WhatsApp without a 9: what they write comes from another number than ours."""
+    owner, number, called = "brazil", "+5561912345678", "556112345678"
+    await telling.services.channels.add(owner, "whatsapp", number=number)
+    (message,) = await telling.arrived(called, 1)
+    await telling.services.channels.verify(owner, "whatsapp", message["text"].split("*")[1])
+    telling.steer(Person(owner, called), text="STOP")
+    await until(lambda: _state(telling, Person(owner, called), "stopped"))
+
+
 async def _state(telling: Telling, who: object, state: str) -> bool:
     return bool((await telling.channel(who))["state"] == state)  # type: ignore[arg-type]
 
