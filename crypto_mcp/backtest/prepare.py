@@ -118,7 +118,7 @@ class Clock:
     times: Ints
     step: int
     kept: tuple[slice, ...]
-    places: tuple[Ints, ...]
+    places: tuple[Ints | slice, ...]
 
     @classmethod
     def of(cls, candles: Mapping[str, Candles], begin: int | None) -> Clock:
@@ -126,11 +126,15 @@ class Clock:
         series = list(candles.values())
         kept = [slice(0 if begin is None else int(np.searchsorted(c.open_time, begin)), None) for c in series]
         own = [c.open_time[part] for c, part in zip(series, kept, strict=True)]
-        times = own[0] if len(own) == 1 else np.unique(np.concatenate(own))
+        if len(own) == 1:
+            return cls(own[0], series[0].step, tuple(kept), (slice(None),))
+        times = np.unique(np.concatenate(own))
         return cls(times, series[0].step, tuple(kept), tuple(np.searchsorted(times, mine) for mine in own))
 
     def spread(self, series: list[Floats], filler: float = np.nan) -> Floats:
         """Series of the symbols on the axis, shape (symbols, bars)."""
+        if len(series) == 1:
+            return np.array(series[0][self.kept[0]], dtype=np.float64, order="C")[None]
         rows = np.full((len(series), len(self.times)), filler)
         for row, values in enumerate(series):
             rows[row, self.places[row]] = values[self.kept[row]]
