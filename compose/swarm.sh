@@ -105,7 +105,7 @@ case ${1:-up} in
   smoke) smoke ;;
   down)
     docker stack rm "$STACK"
-    until [ -z "$(docker ps -q --filter "label=com.docker.stack.namespace=$STACK")" ]; do sleep 1; done
+    until [ -z "$(docker ps -aq --filter "label=com.docker.stack.namespace=$STACK")" ]; do sleep 1; done
     if [ -z "${KEEP:-}" ]; then
       sleep 2
       docker volume ls -q --filter "label=com.docker.stack.namespace=$STACK" | xargs -r docker volume rm >/dev/null
