@@ -13,7 +13,7 @@ ONLY   ?=
 LIVE   ?=
 ARGS   ?=
 
-.PHONY: help run test check format bench chaos swarm swarm-down drill soak conformance lock clean
+.PHONY: help run test check format bench chaos swarm swarm-down drill soak conformance fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ conformance: $(READY) ## The official MCP conformance suite against the front en
 MINUTES ?= 20
 soak: $(READY) ## Steady load on the whole product: what grows that should not? (MINUTES=60)
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+
+fuzz: $(READY) ## 20,000 requests made from the OpenAPI by schemathesis (needs a package registry)
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 lock: ## Pin the dependencies of pyproject.toml anew (needs uv)
 	@uv pip compile --universal --all-extras --generate-hashes --no-header --no-emit-index-url --quiet \

@@ -27,7 +27,7 @@ _LONGEST = 600.0
 _GRACE = 30.0
 _COME_BACK_MS = 1000
 _STREAM: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}, "description": "One event a change."}
+    200: {"content": {"text/event-stream": {}}, "description": "One event a change."}
 }
 
 _open: Counter[str] = Counter()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+
+_VARIABLE = re.compile(r"\\\{\w+\\\}")
 
 _HINTS = {
     404: "GET / lists what there is; /docs describes it.",
@@ -111,7 +114,21 @@ async def _http(request: Request, error: Exception) -> Response:
         message=f"{request.method} {request.url.path}: {name.lower()}",
         hint=_HINTS.get(error.status_code, ""),
     )
-    return problem(request.scope, error.status_code, body, headers=error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _methods(request) or headers.get("Allow", "")
+    return problem(request.scope, error.status_code, body, headers=headers)
+
+
+def _methods(request: Request) -> str:
+    """All that the documented resource at this path takes: Starlette tells those of the first route alone."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    fitting = [
+        (template.count("{"), sorted(method.upper() for method in item))
+        for template, item in paths.items()
+        if re.fullmatch(_VARIABLE.sub("[^/]+", re.escape(template)), request.url.path)
+    ]
+    return ", ".join(min(fitting)[1]) if fitting else ""
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -1,0 +1,103 @@
+"""Starts the product on free ports, has schemathesis send it requests of all kinds, and counts what was wrong."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.bench.front import System
+
+VERSION = "4.32.5"
+HOME = Path(".local/fuzz")
+_NOT_CHECKED = "positive_data_acceptance,negative_data_rejection"
+"""What a schema cannot say: that a symbol is not listed, and that `5` and `"5"` are one number to us."""
+
+
+def main() -> int:
+    """0 if no answer was a server error, undocumented, or of another shape than documented."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--requests", type=int, default=20_000, help="About so many; 20,000 take half an hour.")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
+    parser.add_argument("--only", default="", help="Only operations whose path matches this expression.")
+    options = parser.parse_args()
+    try:
+        program = _installed()
+    except (OSError, subprocess.CalledProcessError) as error:
+        print(
+            f"fuzz: schemathesis {VERSION} cannot be installed ({error}): a package registry is needed", file=sys.stderr
+        )
+        return 2
+    return asyncio.run(_run(program, options))
+
+
+def _installed() -> Path:
+    """The program, in an environment of its own: its dependencies are none of ours."""
+    program = HOME / "bin/schemathesis"
+    if not program.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(HOME)], check=True)
+        pip = [str(HOME / "bin/pip"), "install", "--quiet", f"schemathesis=={VERSION}"]
+        subprocess.run(pip, check=True, stdout=subprocess.DEVNULL)
+    return program
+
+
+async def _run(program: Path, options: argparse.Namespace) -> int:
+    os.environ["CRYPTO_MCP_ACCESS__PEPPER"] = secrets.token_hex(16)
+    with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
+        system = System(Path(folder))
+        try:
+            await system.start()
+            for name in ("backtest:queue", "alerts:pending", "notifications:queue"):
+                system.launch("worker", name)
+            await system.start_front()
+            report = Path(folder) / "events.ndjson"
+            command = _command(program, system.url, report, options)
+            status = await asyncio.to_thread(subprocess.run, command, check=False)
+            _summary(report, options.seed)
+            return status.returncode
+        finally:
+            await system.stop()
+
+
+def _command(program: Path, url: str, report: Path, options: argparse.Namespace) -> list[str]:
+    operations = 40
+    command = [
+        str(program), "run", f"{url}/openapi.json", "--checks", "all", "--exclude-checks", _NOT_CHECKED,
+        "--max-examples", str(max(1, options.requests // operations)), "--seed", str(options.seed), "--workers", "4",
+        "--continue-on-failure", "--suppress-health-check", "all", "--request-timeout", "60",
+        "--max-response-time", "60", "--no-color",
+        "--report", "ndjson", "--report-ndjson-path", str(report),
+    ]  # fmt: skip
+    return command + (["--include-path-regex", options.only] if options.only else [])
+
+
+def _summary(report: Path, seed: int) -> None:
+    """Requests by status, as the last line says."""
+    statuses: Counter[int] = Counter()
+    for line in report.read_text().splitlines() if report.exists() else ():
+        statuses.update(_statuses(json.loads(line)))
+    print(json.dumps({"seed": seed, "requests": statuses.total(), "statuses": dict(sorted(statuses.items()))}))
+
+
+def _statuses(event: object) -> Iterable[int]:
+    """Every status code inside an event."""
+    if isinstance(event, dict):
+        if isinstance(event.get("status_code"), int):
+            yield event["status_code"]
+        for value in event.values():
+            yield from _statuses(value)
+    elif isinstance(event, list):
+        for value in event:
+            yield from _statuses(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
