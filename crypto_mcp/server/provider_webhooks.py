@@ -28,7 +28,7 @@ def webhook_routes(settings: NotifySettings) -> APIRouter:
     routes = APIRouter(prefix="/webhooks", tags=["webhooks"])
     seal = Seal.of(settings) if settings.encryption_key is not None else None
 
-    @routes.get("/whatsapp", summary="Meta checks the webhook", responses=described(403))
+    @routes.get("/whatsapp", summary="Meta checks the webhook", responses=described(403, 422))
     async def verify(
         token: Annotated[str, Query(alias="hub.verify_token")] = "",
         challenge: Annotated[str, Query(alias="hub.challenge", max_length=200)] = "",
