@@ -1,8 +1,9 @@
 #!/bin/sh
-# Compiled kernels go where numba may write, then the command takes this shell's place, so that it gets the signals.
+# What is compiled and cached in the image goes where it may be written to; then the command takes this shell's place, so
+# that it gets the signals.
 set -eu
-if [ -n "${CRYPTO_MCP_WARM:-}" ] && [ ! -d "$NUMBA_CACHE_DIR" ]; then
-  cp -rp "$CRYPTO_MCP_WARM" "$NUMBA_CACHE_DIR"
+if [ -n "${CRYPTO_MCP_WARM:-}" ] && [ ! -d /tmp/warm ]; then
+  cp -rp "$CRYPTO_MCP_WARM" /tmp/warm
 fi
 if [ -n "${CRYPTO_MCP_WAIT_FOR:-}" ]; then
   crypto-mcp deploy wait --within "$CRYPTO_MCP_WAIT_FOR"

@@ -46,7 +46,9 @@ class Fleet:
             self._fork()
         while self._born:
             pid, status = os.wait()
-            lived = time.monotonic() - self._born.pop(pid, time.monotonic())
+            if pid not in self._born:
+                continue  # as process 1 of a container it inherits the orphans of health checks
+            lived = time.monotonic() - self._born.pop(pid)
             if not self._stopping:
                 self._replace(pid, os.waitstatus_to_exitcode(status), lived)
         signal.alarm(0)

@@ -46,13 +46,16 @@ class Repository:
         """Makes the repository, if there is none. Another key than its own is refused, not overwritten."""
         try:
             await self._restic("cat", "config")
-        except BackupFailed as error:
-            if "wrong password" in error.message or "no key found" in error.message:
+        except BackupFailed as reason:
+            try:
+                await self._restic("init")
+            except BackupFailed as error:
+                if "already" not in error.message:
+                    raise
                 raise BackupFailed(
-                    f"the key does not open {self.place}",
-                    hint="Set CRYPTO_MCP_BACKUP__KEY to the one it was made with.",
+                    f"the repository {self.place} is there and does not open: {reason.message}",
+                    hint="Set CRYPTO_MCP_BACKUP__KEY to the key it was made with.",
                 ) from None
-            await self._restic("init")
 
     async def keep(self, folders: Sequence[Path], *tags: str, at: datetime | None = None) -> str:
         """A snapshot of folders; its id."""

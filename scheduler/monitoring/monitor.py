@@ -80,6 +80,7 @@ class Monitor:
         self._dead = DeadLetters(redis, settings.queue)
         self._watch = Watch(rules(settings.monitor))
         self._vitals = Vitals()
+        self._since = time.time()  # no backup is missed before there was time for one
         self._dead_before: dict[str, int] | None = None
         self._shown: str | None = None
 
@@ -109,7 +110,7 @@ class Monitor:
         found += [Reading("waiting", name, age or 0.0) for name, age in (await self._jobs.ages(*LISTS)).items()]
         found += await self._dead_readings()
         if self._backed_up:
-            made = float(orjson.loads(status).get("full_at", 0.0)) if status else 0.0
+            made = float(orjson.loads(status).get("full_at", self._since)) if status else self._since
             found.append(Reading("backup", "backups", (time.time() - made) / 3600))
         return [*found, *await asyncio.gather(*(_probe(name, probe) for name, probe in self._probes.items()))]
 

@@ -59,6 +59,8 @@ class Autoscaler:
             return {}
         seen = await self._seeing.look(GROUPS)
         wanted = await self._wanted()
+        if wanted is None:
+            return {}
         decisions = {}
         for group, observation in seen.items():
             told = replace(observation, replicas=wanted.get(group, observation.replicas))
@@ -83,15 +85,15 @@ class Autoscaler:
         if decision.changes:
             await self._change(FRONT, told.replicas, decision)
 
-    async def _wanted(self) -> Mapping[str, int]:
-        """What the swarm was told last; living workers count where nobody can be asked."""
+    async def _wanted(self) -> Mapping[str, int] | None:
+        """What the swarm was told last, None if it does not say; living workers count where there is no swarm."""
         if self._swarm is None:
             return {}
         try:
             return await self._swarm.replicas()
         except Unavailable as error:
             self._say_once("swarm", error.message)
-            return {}
+            return None
 
     async def _change(self, group: str, now: int, decision: Decision) -> None:
         what = {"service": group, "from": now, "to": decision.replicas, "reason": decision.reason}

@@ -143,7 +143,7 @@ async def test_damage_wrong_keys_and_half_finished_backups_are_found_before_anyt
     await repository.keep([unfinished], FULL)
     with pytest.raises(RestoreRefused, match="was not finished"):
         await fetch(repository, "latest", None, tmp_path / "fetched")
-    with pytest.raises(BackupFailed, match="does not open"):
+    with pytest.raises(BackupFailed, match="is there and does not open"):
         await Repository(repository.place, "another").prepare()
     with pytest.raises(RestoreRefused, match="there is no snapshot"):
         await fetch(repository, "ffff", None, tmp_path / "fetched")
