@@ -14,7 +14,7 @@ from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.models.money import plain
 from crypto_mcp.models.portfolio import EquityPoint, HistoryView, PortfolioParams, PortfolioReport
 from crypto_mcp.risk import report as figures
-from crypto_mcp.risk.advice import rebalanced, suggestions
+from crypto_mcp.risk.advice import Benchmark, rebalanced, suggestions
 from crypto_mcp.risk.allocation import equal_risk
 from crypto_mcp.risk.exposures import Exposures, exposures
 from crypto_mcp.risk.performance import Sample, drawdowns, growth_factors
@@ -52,7 +52,9 @@ async def pictured(job: Job, params: PortfolioParams) -> Picture:
     )
     symbols = [position.symbol for position in state.book.held]
     benchmark = f"BTC{state.document['currency']}"
-    market, rules = await asyncio.gather(market_of(job.services, symbols, benchmark), rules_of(job.services, symbols))
+    market, rules = await asyncio.gather(
+        market_of(job.services, symbols, benchmark), rules_of(job.services, [*symbols, benchmark])
+    )
     picture = await asyncio.to_thread(_pictured, state, market, rules, samples_of(samples), params)
     await asyncio.gather(_keep(job, state, picture), job.services.portfolio_watch.say(state.owner, state.name, symbols))
     return picture
@@ -79,12 +81,13 @@ def _pictured(
     some = held if len(held.amounts) and np.any(held.amounts) else None
     benchmark = f"BTC{currency}"
     bitcoin = returns.column(benchmark) if benchmark in returns.index else None
+    hedging = None if bitcoin is None else Benchmark(benchmark, bitcoin, market.newest_price(benchmark))
     tails = held.tails() if some is not None else ()
     shares = _shares(held, tails)
     equity, volumes = valuation.equity, market.volumes
     samples = [*samples, _now(valuation)] if not valuation.unpriced else samples
     methods = "methods" in params.include
-    advice = suggestions(valuation, some, rules, volumes, params.target_var_percent)
+    advice = suggestions(valuation, some, rules, volumes, params.target_var_percent, hedging)
     report = PortfolioReport(
         action="get",
         portfolio_id=state.name,

@@ -63,6 +63,12 @@ class Market:
         """Last price by symbol."""
         return {symbol: found.price for symbol, found in self.last.items()}
 
+    def newest_price(self, symbol: str) -> Decimal:
+        """The last price of a symbol that has days, else its last daily close."""
+        if symbol in self.last:
+            return self.last[symbol].price
+        return Decimal(repr(float(self.days[symbol].candles.close[-1])))
+
     def view(self) -> PricesView | None:
         """Where it comes from."""
         if not self.last:

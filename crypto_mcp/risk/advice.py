@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,11 @@ import numpy as np
 
 from crypto_mcp.models.portfolio import RebalanceView, Suggestion, TradeView
 from crypto_mcp.risk.allocation import weights
+from crypto_mcp.risk.concentration import beta
 from crypto_mcp.risk.covariance import ledoit_wolf
 from crypto_mcp.risk.report import days_to_exit, percent, shown
 from crypto_mcp.risk.rounding import orderable
+from crypto_mcp.risk.tail import tail
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -35,12 +38,22 @@ SLOW_DAYS = 3.0
 HEDGE_BETA = 0.5
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Benchmark:
+    """Bitcoin: its pair, its returns on the days of the portfolio's, its last price."""
+
+    symbol: str
+    returns: Floats
+    price: Decimal
+
+
 def suggestions(
     valuation: Valuation,
     held: Exposures | None,
     rules: Mapping[str, SymbolRules],
     volumes: Mapping[str, float],
     target_var_percent: float | None,
+    bitcoin: Benchmark | None = None,
 ) -> list[Suggestion]:
     """All that apply, the most pressing first."""
     found = [*_liquidations(valuation), *_of_size(valuation, volumes)]
@@ -48,6 +61,9 @@ def suggestions(
         cut = cut_to(held, valuation.equity, rules, target_var_percent or DEFAULT_VAR_PERCENT)
         if cut is not None:
             found.append(cut)
+        hedged = hedge(held, valuation.equity, bitcoin, rules) if bitcoin is not None else None
+        if hedged is not None:
+            found.append(hedged)
     if valuation.unpriced:
         names = ", ".join(sorted(position.symbol for position in valuation.unpriced)[:5])
         found.append(
@@ -116,6 +132,40 @@ def cut_to(
         severity="caution",
         message=f"{words}; {each.position.symbol} carries most of it: {1 - keep:.0%} less brings VaR there.",
         trade=trade,
+    )
+
+
+def hedge(held: Exposures, equity: Decimal, bitcoin: Benchmark, rules: Mapping[str, SymbolRules]) -> Suggestion | None:
+    """The bitcoin perpetual that takes the portfolio's beta off, and what VaR 95 is with it.
+
+    None where beta is under one half, or where the hedge would not lower VaR.
+    """
+    slope = beta(held.profit, bitcoin.returns)
+    if slope is None or abs(slope) < HEDGE_BETA * float(equity):
+        return None
+    scenes = np.column_stack([held.scenes, held.scene_of(bitcoin.returns)])
+    before = held.var_with(held.amounts)
+    after = max(0.0, tail(scenes, np.append(held.amounts, -slope), 0.95).var)
+    quantity = Decimal(abs(slope)) / bitcoin.price
+    if bitcoin.symbol in rules:
+        quantity = orderable(quantity, bitcoin.price, rules[bitcoin.symbol])
+    if after >= before or quantity <= 0:
+        return None
+    return Suggestion(
+        code="hedge",
+        severity="info",
+        message=(
+            f"Beta to bitcoin is {slope / float(equity):.2f}; a {'short' if slope > 0 else 'long'} perpetual of "
+            f"{bitcoin.symbol} takes it off, and VaR 95 from {percent(before, equity):.1f} to "
+            f"{percent(after, equity):.1f} % of equity."
+        ),
+        trade=TradeView(
+            symbol=bitcoin.symbol,
+            market="perpetual",
+            side="sell" if slope > 0 else "buy",
+            quantity=quantity,
+            notional=shown(quantity * bitcoin.price),
+        ),
     )
 
 

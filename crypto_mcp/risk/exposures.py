@@ -113,6 +113,13 @@ class Exposures:
         """VaR with the positions in other sizes, in the same scenarios."""
         return tail(self.scenes, amounts, confidence, DEFAULT_METHOD).var
 
+    def scene_of(self, returns: Floats) -> Floats:
+        """Another asset's returns of the same days, as the default method scales a day's."""
+        place = np.argmax(np.abs(self.returns), axis=1)[:, np.newaxis]
+        before = np.take_along_axis(self.returns, place, axis=1)[:, 0]
+        after = np.take_along_axis(self.scenes, place, axis=1)[:, 0]
+        return np.asarray(returns * np.divide(after, before, out=np.ones(len(before)), where=before != 0))
+
     def single_losses(self, confidence: float) -> Floats:
         """VaR of each position alone, in the same scenarios."""
         losses = np.sort(-(self.scenes * self.amounts), axis=0)
