@@ -87,6 +87,6 @@ def _written(text: str, node: ast.expr) -> str:
 
 
 def _measure(node: ast.expr, text: str) -> Measure:
-    parser = Parser()
+    parser = Parser(text)
     term = parser.number(node, 0)
     return Measure(text, parser.builder.plan(term.step), term.words, term.kind is Kind.PERCENT)

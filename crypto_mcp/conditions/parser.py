@@ -11,6 +11,7 @@ from crypto_mcp.analysis.indicators import Indicator
 from crypto_mcp.conditions.arguments import MAX_CONSTANT, matched, option, plain_number
 from crypto_mcp.conditions.faults import fault, kind_of_node, text_of, unknown
 from crypto_mcp.conditions.functions import EVENTS, FUNCTIONS, NAMES, OUTPUTS, SERIES, TF, Argument, Function
+from crypto_mcp.conditions.habits import of_separator
 from crypto_mcp.conditions.history import bars_needed, within
 from crypto_mcp.conditions.plan import Builder, Kind, Plan
 from crypto_mcp.conditions.source import read
@@ -51,7 +52,8 @@ class Term:
 class Parser:
     """Builds one plan; a `tf()` inside gets a parser of its own."""
 
-    def __init__(self, *, inside_tf: bool = False) -> None:
+    def __init__(self, text: str, *, inside_tf: bool = False) -> None:
+        self.text = text
         self.builder = Builder()
         self.inside_tf = inside_tf
         self.nodes = 0
@@ -68,7 +70,7 @@ class Parser:
         for kind, read_it in self.READERS.items():
             if isinstance(node, kind):
                 return read_it(self, node, depth)
-        raise fault(node, f"{kind_of_node(node)} does not belong in a condition")
+        raise fault(node, f"{kind_of_node(node)} does not belong in a condition", advice=of_separator(self.text))
 
     def condition(self, node: ast.expr, depth: int = 0) -> Term:
         """The term, which must be true or false."""
@@ -221,7 +223,8 @@ class Parser:
 
     def _called(self, node: ast.Call, depth: int) -> Term:
         if not isinstance(node.func, ast.Name):
-            raise fault(node, f"{text_of(node.func)} is not a function")
+            advice = "An earlier bar is written close[1]." if isinstance(node.func, ast.Attribute) else ""
+            raise fault(node, f"{text_of(node.func)} is not a function", advice=advice)
         name = node.func.id
         named = {keyword.arg: keyword.value for keyword in node.keywords if keyword.arg}
         starred = [argument for argument in node.args if isinstance(argument, ast.Starred)]
@@ -249,7 +252,7 @@ class Parser:
             )
         if self.inside_tf:
             raise fault(node, "tf does not stand inside tf")
-        parser = Parser(inside_tf=True)
+        parser = Parser(self.text, inside_tf=True)
         parser.nodes = self.nodes
         term = parser.term(inner, depth + 1)
         self.nodes = parser.nodes
@@ -268,6 +271,12 @@ class Parser:
         if indicator.on_series and "series" in named:
             given = [named.pop("series"), *given]
         source, rest = self._source(indicator, given, depth)
+        for argument in (*rest, *named.values()):
+            if isinstance(argument, ast.Constant) and argument.value in list(Timeframe):
+                raise fault(
+                    argument, f"{name} takes no timeframe", advice=f'Write tf("{argument.value}", {name} ...).',
+                    example='tf("4h", close > ema(50))',
+                )  # fmt: skip
         if len(rest) > len(indicator.parameters):
             raise fault(rest[len(indicator.parameters)], f"{name} takes no such argument", example=usual)
         values: dict[str, float] = {}
@@ -321,6 +330,7 @@ class Parser:
                 options[argument.name] = option(node, function, argument, arguments.get(argument.name))
         kind = function.result or next(iter(terms.values())).kind
         words = function.words.format(**{name: term.words for name, term in terms.items()}, **options)
+        words = words.replace(" 1 bars", " 1 bar")
         return Term(self._built(node, function, list(terms.values()), tuple(options.values())), kind, words)
 
     def _expression(self, node: ast.expr, argument: Argument, given: ast.expr | None, depth: int) -> Term:
@@ -373,7 +383,7 @@ class Parser:
 
 def parsed(text: str) -> tuple[Plan, str]:
     """The plan of a condition and how it reads. ConditionError where it is none."""
-    node, parser = read(text), Parser()
+    node, parser = read(text), Parser(text)
     term = parser.condition(node)
     plan = parser.builder.plan(term.step)
     needed = max(bars_needed(part, Timeframe.H1.milliseconds, frozenset(Timeframe)) for part in within(plan))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
+from crypto_mcp.conditions import habits
 from crypto_mcp.conditions.errors import ConditionError
 
 LONGEST_SOURCE = 1000
@@ -75,7 +76,7 @@ def _check_characters(text: str) -> None:
                 f"{number[0]!r} is not a number",
                 column=number.start() + 1,
                 found=number[0],
-                advice="Write it as 1500.5.",
+                advice=habits.of_number(number[0]),
             )
 
 
@@ -91,7 +92,7 @@ def _marked(text: str) -> str:
 def _explained(text: str, error: Exception) -> ConditionError:
     column = min(max(1, getattr(error, "offset", None) or 1), len(text) + 1)
     found = text[column - 1 : column + 11].split(" ", maxsplit=1)[0] if column <= len(text) else "the end"
-    advice = ""
+    advice = habits.of_words(_without_strings(text))
     if re.search(r"(?<![<>=!])=(?!=)", _without_strings(text)):
         advice = "Compare with ==, not =."
     elif text.count("(") != text.count(")"):
