@@ -52,9 +52,9 @@ async def pictured(job: Job, params: PortfolioParams) -> Picture:
     )
     symbols = [position.symbol for position in state.book.held]
     benchmark = f"BTC{state.document['currency']}"
-    market, rules = await asyncio.gather(
-        market_of(job.services, symbols, benchmark), rules_of(job.services, [*symbols, benchmark])
-    )
+    market, rules = await asyncio.gather(market_of(job.services, symbols, benchmark), rules_of(job.services, symbols))
+    if benchmark in market.days:
+        rules |= await rules_of(job.services, [benchmark])
     picture = await asyncio.to_thread(_pictured, state, market, rules, samples_of(samples), params)
     await asyncio.gather(_keep(job, state, picture), job.services.portfolio_watch.say(state.owner, state.name, symbols))
     return picture
