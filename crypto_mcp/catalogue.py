@@ -394,6 +394,7 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
             "text": "Price crossed 45,000 from below.",
             "at": "2026-01-01T00:00:00Z",
         },
+        timeout=120.0,
         max_tries=30,
         scope="alerts:write",
         cost=0,

@@ -48,6 +48,9 @@ async def note_delivery(job: Job, params: ReportParams) -> ReportResult:
         applied += known is True
         unknown += known is None
     for heard in params.heard:
+        if heard.word == "moved" and heard.sealed and heard.mark:
+            applied += bool(await job.services.channels.moved(heard.marks, heard.sealed, heard.mark))
+            continue
         channels = await job.services.channels.heard(heard.marks, heard.at, heard.word)
         applied += bool(channels)
         if heard.word != "other" and channels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -127,6 +128,7 @@ class Stack:
             "POSTGRES__URL": self.postgres.url,
             "ACCESS__PEPPER": self._pepper,
             "NOTIFY__ENCRYPTION_KEY": self._numbers,
+            "NOTIFY__WEBHOOK_NETWORKS": json.dumps([str(each) for each in self._webhook_networks()]),
             "SERVER__HOST": server.host,
             "SERVER__PORT": str(server.port),
             "SERVER__WORKERS": str(self._front_end_processes()),
@@ -230,6 +232,13 @@ class Stack:
         if not self._opened_file.exists():
             self._opened_file.write_text(datetime.now(UTC).isoformat(timespec="seconds"))
         return self._opened_file.read_text()
+
+    def _webhook_networks(self) -> list[object]:
+        """As set; if nothing is set, this machine itself, where its user's other programs are."""
+        notify = self.settings.notify
+        return (
+            [*notify.webhook_networks] if "webhook_networks" in notify.model_fields_set else ["127.0.0.0/8", "::1/128"]
+        )
 
     def _sandbox_whatsapp(self) -> dict[str, str]:
         """The sandbox plays Meta, and a phone that alerts of this machine's user arrive at."""

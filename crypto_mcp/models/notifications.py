@@ -87,8 +87,10 @@ class HeardReport(Contract):
     provider: Provider
     heard_id: str = Field(max_length=300)
     marks: list[str] = Field(max_length=20)
-    word: Literal["stop", "start", "other"]
+    word: Literal["stop", "start", "moved", "other"]
     at: AwareDatetime
+    sealed: str | None = Field(None, description="The number somebody has `moved` to, encrypted.")
+    mark: str | None = Field(None, description="The mark of that number.")
 
 
 class ReportParams(Contract):

@@ -185,6 +185,13 @@ class ChannelBook:
             changed.append(Channel.of(now or document))
         return changed
 
+    async def moved(self, marks: Sequence[str], sealed: str, mark: str) -> int:
+        """Somebody has another number now, says the provider; how many channels go with them."""
+        found = await self._documents.marked(marks)
+        for document in found:
+            await self._documents.change(document["_id"], {"$set": {"sealed": sealed, "marks": [mark]}})
+        return len(found)
+
     def _view(self, channel: Channel, secret: str | None = None) -> ChannelView:
         return channel.view(self.seal, self._senders.provider if channel.kind == "whatsapp" else None, secret)
 

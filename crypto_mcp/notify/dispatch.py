@@ -45,8 +45,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _MOST_STEPS = 8
-_READ_AT_ONCE = 60
-_MOST_IN_A_DIGEST = 50
+_READ_AT_ONCE = _MOST_IN_A_DIGEST = 500
 _MOST_SENDS = 6
 _QUIET = 0.25
 _UNANSWERED = 3.0

@@ -35,6 +35,7 @@ _ACKS: dict[Any, Literal["sent", "delivered", "read", "failed"]] = {
 }
 """0 is still on its way to WhatsApp's server."""
 
+_MOVES = frozenset({"user_changed_number", "customer_changed_number"})
 _STOP = frozenset(
     {"stop", "stopp", "stopall", "unsubscribe", "end", "quit", "cancel", "arret", "arrêt", "parar", "baja", "sair"}
 )
@@ -159,6 +160,17 @@ def _meta_heard(told: dict[str, Any], seal: Seal) -> HeardReport | None:
         return None
     kind = told.get("type")
     inside: Any = told.get(str(kind))
+    moved = _moved_to(inside) if kind == "system" else None
+    if moved is not None:
+        return HeardReport(
+            provider="meta",
+            heard_id=reference(heard_id),
+            marks=seal.marks(f"+{number.lstrip('+')}"),
+            word="moved",
+            at=_seconds(told.get("timestamp")),
+            sealed=seal.close(moved),
+            mark=seal.mark(moved),
+        )
     text = ""
     if isinstance(inside, dict):
         reply = inside.get("button_reply")
@@ -170,6 +182,14 @@ def _meta_heard(told: dict[str, Any], seal: Seal) -> HeardReport | None:
         word=word_of(text),
         at=_seconds(told.get("timestamp")),
     )
+
+
+def _moved_to(system: Any) -> str | None:
+    """The new number of somebody who has changed theirs, as E.164."""
+    if not isinstance(system, dict) or system.get("type") not in _MOVES:
+        return None
+    new = system.get("wa_id") or system.get("new_wa_id")
+    return f"+{new.lstrip('+')}" if isinstance(new, str) and new.lstrip("+").isdigit() else None
 
 
 def _preference(told: dict[str, Any], seal: Seal) -> HeardReport | None:

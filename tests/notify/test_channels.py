@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from pydantic import SecretStr
 
@@ -10,6 +12,7 @@ from crypto_mcp.models.answers import LOCAL
 from crypto_mcp.notify.channels import ChannelBook, UnknownChannel
 from crypto_mcp.notify.codes import WrongCode
 from crypto_mcp.notify.numbers import InvalidNumber, e164, masked
+from crypto_mcp.notify.reports import read_meta
 from crypto_mcp.notify.sealing import NoEncryptionKey, Seal, SealBroken
 from crypto_mcp.notify.webhook import ForbiddenAddress
 from crypto_mcp.stores.channel_documents import ChannelExists
@@ -129,6 +132,21 @@ async def test_a_webhook_into_the_own_network_is_refused(telling_alone: Telling)
     for url in ("https://10.0.0.8/hook", "https://169.254.169.254/latest"):
         with pytest.raises(ForbiddenAddress):
             await telling_alone.services.channels.add("fred", "webhook", url=url)
+
+
+async def test_a_number_that_was_changed_takes_its_channels_with_it(telling_alone: Telling) -> None:
+    """As Meta's system message says it: what is sent goes to the new number, and STOP is heard from there."""
+    book = telling_alone.services.channels
+    await book.add("ivy", "whatsapp", number="+12025550406")
+    system = {"type": "user_changed_number", "body": "changed", "wa_id": "12025550407"}
+    told = {"from": "12025550406", "id": "w", "timestamp": "1767225600", "type": "system", "system": system}
+    body = json.dumps({"entry": [{"changes": [{"value": {"messages": [told]}}]}]}).encode()
+    assert book.seal is not None
+    (heard,) = read_meta(body, book.seal).heard
+    assert heard.word == "moved"
+    assert await book.moved(heard.marks, heard.sealed or "", heard.mark or "") == 1
+    assert [each.address for each in await book.list("ivy")] == ["+1XXXXXXXX07"]
+    assert len(await book.heard(book.seal.marks("+12025550407"), heard.at, "stop")) == 1
 
 
 async def test_without_a_key_no_number_is_taken(telling_alone: Telling) -> None:
