@@ -88,7 +88,7 @@ async def searched(job: Job, strategy: Strategy, params: BacktestParams, data: T
     ]
     answers = await gathered(job, CATALOGUE["backtest_part"], asked, f"{params.search.budget:,} trials")
     packed = [b64decode(BacktestPartResult.model_validate_json(answer).packed) for answer in answers]
-    return Found(*joined(parts, packed))
+    return Found(*await asyncio.to_thread(joined, parts, packed))
 
 
 def chosen(params: BacktestParams) -> Strategy:
