@@ -225,7 +225,7 @@ def unfit(symbol: str, universes: list[Universe], min_volume: float) -> str:
     """Why a symbol cannot be judged; empty if it can."""
     for universe in universes:
         if symbol not in universe.candles:
-            return universe.absent.get(symbol, "the exchange did not answer")
+            return universe.absent.get(symbol) or universe.failed.get(symbol, "the exchange did not answer")
         if len(universe.candles[symbol]) < LEAST_BARS:
             return f"fewer than {LEAST_BARS} bars"
     if min_volume and day_volume(universes[0].candles[symbol]) < min_volume:

@@ -21,9 +21,10 @@ from redis.exceptions import RedisError
 
 from crypto_mcp.errors import CryptoMcpError, SourceUnavailable, StoreUnavailable, UnknownSymbol
 from crypto_mcp.market.allowance.asking import Priority, asking_as
+from crypto_mcp.market.allowance.turns import SourceBusy
 from crypto_mcp.market.bar_times import newest_close, up_to_date
 from crypto_mcp.market.candle_reader import known_newest
-from crypto_mcp.market.candles import source_of
+from crypto_mcp.market.candles import BadSourceData, source_of
 from crypto_mcp.market.coverage import Span, without
 from crypto_mcp.market.packed_universe import PackedUniverse, packed, unpacked
 from crypto_mcp.models.candles import COLUMNS, Candles
@@ -69,6 +70,7 @@ class Universe:
         close: when the newest bar closed, milliseconds.
         candles: by symbol.
         absent: symbols without, and why.
+        failed: symbols that could not be asked for this time, and why; the next call asks again.
         source: who said so.
         origins: what a reader must know of where they come from.
         observed_at: the exchange's time, UTC.
@@ -81,6 +83,7 @@ class Universe:
     observed_at: datetime
     candles: dict[str, Candles] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     origins: dict[str, int] = field(default_factory=dict)
 
     def lacks(self, symbols: Iterable[str]) -> list[str]:
@@ -227,6 +230,7 @@ class UniverseCandles:
     ) -> list[MarketCandles]:
         """Asks the exchange for the rest. One symbol that fails is absent; all that fail are an error."""
         wanted, fresh, failures = known.lacks(symbols), [], []
+        known.failed = {}
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def ask(symbol: str) -> None:
@@ -235,6 +239,7 @@ class UniverseCandles:
                     fresh.append(await self._ask(known, symbol))
                 except SourceUnavailable as error:
                     failures.append(error)
+                    known.failed[symbol] = _why(error)
                 except UnknownSymbol:
                     known.absent[symbol] = "not traded at present"
                 except CryptoMcpError as error:
@@ -276,6 +281,13 @@ class UniverseCandles:
                 self._archive_away.begin(error)
                 return
             await asyncio.sleep(_LEARN_EVERY)
+
+
+def _why(error: SourceUnavailable) -> str:
+    """In the same words for all symbols."""
+    if isinstance(error, BadSourceData):
+        return "the exchange answered with data that cannot be"
+    return "the allowance was used up" if isinstance(error, SourceBusy) else "the exchange did not answer"
 
 
 def _continued(before: Candles, after: Candles, bars: int) -> Candles | None:

@@ -89,3 +89,16 @@ async def test_an_exchange_that_is_away_is_an_error_not_an_empty_market(sandbox:
         sandbox.fault("status", status=503, path=KLINES)
         with pytest.raises(SourceUnavailable):
             await UniverseCandles(source).newest(SYMBOLS, H1, 50)
+
+
+async def test_a_symbol_whose_bars_cannot_be_is_left_out_with_the_reason_and_asked_for_again(
+    binance: BinanceSpot, sandbox: SandboxServer
+) -> None:
+    await binance.venue()
+    universes = UniverseCandles(binance)
+    sandbox.fault("impossible_candle", path=KLINES, times=1)
+    found = await universes.newest(SYMBOLS[:4], Timeframe.H2, 50)
+    assert list(found.failed.values()) == ["the exchange answered with data that cannot be"]
+    assert len(found.candles) == 3
+    found = await universes.newest(SYMBOLS[:4], Timeframe.H2, 50)
+    assert (found.failed, len(found.candles)) == ({}, 4)
