@@ -127,7 +127,9 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
         app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
     app.include_router(webhook_routes(settings.notify), prefix="/v1")
-    app.include_router(operations_routes(settings.monitor.operators), prefix="/v1")
+    app.include_router(
+        operations_routes(settings.monitor.operators), prefix="/v1", responses=described(401, 422, 429, 503)
+    )
     app.add_api_route(
         "/health/infrastructure",
         _infrastructure(settings),

@@ -68,7 +68,7 @@ class Resources:
     def __init__(self, catalogue: Catalogue, default_wait: float) -> None:
         self._wait = default_wait
         self._contracts = {kind.name: kind_entry(kind).model_dump_json() for kind in catalogue.tools()}
-        self._places = [
+        self.places = [
             _Place(
                 "conditions", "Condition language", "How alerts, screens and strategies say what they wait for.",
                 _MARKDOWN, _conditions,
@@ -80,8 +80,8 @@ class Resources:
 
     async def listed(self, _: ServerRequestContext[Front], __: PaginatedRequestParams | None) -> ListResourcesResult:
         """Those without variables, and the contract of each tool."""
-        whole = [(place, place.uri, place.title) for place in self._places if "{" not in place.template]
-        contract = next(place for place in self._places if place.template == "kinds/{kind}")
+        whole = [(place, place.uri, place.title) for place in self.places if "{" not in place.template]
+        contract = next(place for place in self.places if place.template == "kinds/{kind}")
         whole += [(contract, f"{SCHEME}kinds/{name}", f"Contract of {name}") for name in self._contracts]
         return ListResourcesResult(
             resources=[
@@ -103,7 +103,7 @@ class Resources:
                     uri_template=place.uri, name=place.template.partition("/")[0], title=place.title,
                     description=place.description, mime_type=place.media_type,
                 )
-                for place in self._places
+                for place in self.places
                 if "{" in place.template
             ]
         )  # fmt: skip
@@ -111,7 +111,7 @@ class Resources:
     async def read(self, ctx: ServerRequestContext[Front], params: ReadResourceRequestParams) -> ReadResourceResult:
         """What is at an address. What takes time is waited for as a tool would; JSON says how its job stands."""
         uri = str(params.uri)
-        for place in self._places:
+        for place in self.places:
             values = place.match(uri)
             if values is not None:
                 await ctx.lifespan_context.callers.rates.charge(current(), None)
