@@ -163,6 +163,14 @@ class AlertDocuments:
         async for part in self._parts(where):
             yield part
 
+    async def armed_since(self, symbols: Sequence[str]) -> dict[str, datetime]:
+        """Since when the oldest active alert on each of these symbols stands as it does."""
+        where = {"status": "active", "watch": {"$in": BY_STREAM}, "symbol": {"$in": list(symbols)}}
+        group = {"_id": "$symbol", "since": {"$min": "$armed_at"}}
+        with _translated():
+            found = await self._alerts.aggregate([{"$match": where}, {"$group": group}]).to_list(None)
+        return {each["_id"]: each["since"] for each in found}
+
     async def changed(self, since: datetime) -> AsyncIterator[Documents]:
         """Every alert that has changed since, in parts."""
         async for part in self._parts({"changed_at": {"$gte": since}}):

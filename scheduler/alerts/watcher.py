@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 
 from crypto_mcp.alerts.levels import ABOVE, Move
 from crypto_mcp.catalogue import CATALOGUE
-from crypto_mcp.errors import CryptoMcpError, NotEnoughData, StoreUnavailable
+from crypto_mcp.errors import CryptoMcpError, NotEnoughData, StoreUnavailable, UnknownSymbol
 from crypto_mcp.jobs.scripting import insist, unavailable
 from crypto_mcp.market.live import ALERTS_CHANNEL, BARS, PRICES_CHANNEL, PUBLISHED, ClosedBar, decoded_moves
 from crypto_mcp.market.watching import forget, want
@@ -54,7 +54,9 @@ _WANTED_FOR, _SAY_EVERY = 300.0, 60.0
 _OVERLAP = timedelta(seconds=30)
 _PAUSE = 1.0
 _FARTHEST_BACK = timedelta(days=30)
+_UNSEEN_BACK_MS = 2 * 86_400_000
 _LOOK_AFTER = 30.0
+_TRY_AGAIN_AFTER = 15.0
 _M1 = Timeframe.M1
 
 
@@ -75,6 +77,7 @@ class AlertWatcher:
         self._seen: dict[str, int] = {}
         self._armings: list[Arming] = []
         self._sent: deque[tuple[float, FireParams]] = deque()
+        self._behind: list[asyncio.Task[None]] = []
         self._owned: set[str] = set()
         self._position: str | None = None
         self._wants_changed = asyncio.Event()
@@ -93,6 +96,8 @@ class AlertWatcher:
 
     async def leave(self) -> None:
         """Others take over at once."""
+        for task in self._behind:
+            task.cancel()
         with contextlib.suppress(RedisError, OSError):
             await self.members.leave()
             await forget(self._queue, self._wants)
@@ -271,16 +276,17 @@ class AlertWatcher:
                     await self._closed(bars)
                 self._position = entries[-1][0].decode()
 
-    async def _closed(self, bars: Sequence[ClosedBar]) -> None:
-        """What closed bars do; each that was looked at before does nothing."""
+    async def _closed(self, bars: Sequence[ClosedBar], *, again: bool = False) -> None:
+        """What closed bars do; one that was looked at before does nothing, unless it is to be looked at `again`."""
         fires: list[FireParams] = []
         ranges: dict[Series, tuple[int, int]] = {}
         seen: dict[str, int] = {}
         for bar in bars:
             series = (bar.symbol, bar.timeframe)
-            if bar.open_time <= self._seen.get(bar.series, -1) or not self.members.has(bar.symbol):
+            before = self._seen.get(bar.series, -1)
+            if (bar.open_time <= before and not again) or not self.members.has(bar.symbol):
                 continue
-            seen[bar.series] = self._seen[bar.series] = bar.open_time
+            seen[bar.series] = self._seen[bar.series] = max(bar.open_time, before)
             self._heard = max(self._heard, bar.open_time + bar.timeframe.milliseconds)
             if bar.timeframe is _M1 and self.book.has_levels(bar.symbol):
                 fires += self._step(bar.symbol, _move(bar))
@@ -355,21 +361,36 @@ class AlertWatcher:
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
         missed, self._heard = 0, max(self._heard, await self._exchange_time())
+        unseen: list[Series] = []
         for symbol, frames in self.book.wanted.items():
-            if symbol not in symbols:
-                continue
-            for timeframe in frames:
+            for timeframe in frames if symbol in symbols else ():
                 name = f"{symbol}:{timeframe}"
                 last, until = known.get(name.encode()), newest.get(name.encode())
-                if until is None:
+                if last is None:
+                    unseen.append((symbol, timeframe))
                     continue
-                self._seen[name] = int(until if last is None else last)
-                if last is not None and int(last) < int(until):
+                self._seen[name] = int(last)
+                if until is not None and int(last) < int(until):
                     missed += await self._missed(symbol, timeframe, int(last), int(until))
-                elif last is None:
-                    await self._keep({name: int(until)})
         if missed:
             log.warning("caught up", bars=missed)
+        if unseen:
+            self._behind.append(asyncio.create_task(self._look_back(unseen)))
+
+    async def _look_back(self, unseen: Sequence[Series]) -> None:
+        """At series on which nobody has looked yet: alerts on them may be older than their watcher."""
+        try:
+            begun = await self._documents.armed_since(sorted({symbol for symbol, _ in unseen}))
+            now = await self._exchange_time()
+            for symbol, timeframe in unseen:
+                step = timeframe.milliseconds
+                first = max(int(begun[symbol].timestamp() * 1000), now - _UNSEEN_BACK_MS) if symbol in begun else now
+                last = now // step * step - step
+                if first // step * step <= last:
+                    async with self._taking:
+                        await self._missed(symbol, timeframe, first // step * step - step, last)
+        except CryptoMcpError as error:
+            log.warning("what was before the watcher cannot be looked at", error=error.message)
 
     async def _exchange_time(self) -> int:
         """Now, in ms; by our own clock where the exchange is away."""
@@ -379,15 +400,22 @@ class AlertWatcher:
             return int(time.time() * 1000)
 
     async def _missed(self, symbol: str, timeframe: Timeframe, last: int, until: int) -> int:
-        """Looks at the bars after `last` up to `until` (open times, ms)."""
+        """Looks at the bars after `last` up to `until` (open times, ms); later, if they cannot be had now."""
         try:
             bars = await self._bars_between(symbol, timeframe, last + timeframe.milliseconds, until)
-        except CryptoMcpError as error:
-            log.warning("missed bars cannot be had", symbol=symbol, timeframe=timeframe, error=error.message)
+        except UnknownSymbol:
             return 0
-        await self._closed(bars)
-        self._seen[f"{symbol}:{timeframe}"] = max(until, self._seen.get(f"{symbol}:{timeframe}", 0))
+        except CryptoMcpError as error:
+            log.warning("missed bars cannot be had now", symbol=symbol, timeframe=timeframe, error=error.message)
+            self._behind.append(asyncio.create_task(self._missed_later(symbol, timeframe, last, until)))
+            return 0
+        await self._closed(bars, again=True)
         return len(bars)
+
+    async def _missed_later(self, symbol: str, timeframe: Timeframe, last: int, until: int) -> None:
+        await asyncio.sleep(_TRY_AGAIN_AFTER)
+        async with self._taking:
+            await self._missed(symbol, timeframe, last, until)
 
     async def _bars_between(self, symbol: str, timeframe: Timeframe, first: int, last: int) -> list[ClosedBar]:
         """Closed bars by their open times, both included; a bar that there never was is missing."""
