@@ -266,6 +266,9 @@ class NotifySettings(Group):
     webhook_networks: list[IPvAnyNetwork] = Field(
         [], description="Private networks that webhooks may go to; none by default."
     )
+    webhook_ca: Path | None = Field(
+        None, description="Certificates (PEM) of an authority of your own, that webhooks' servers may have too."
+    )
     local_number: str | None = Field(
         None, description="WhatsApp number of this machine's user, for alerts with no channel set up."
     )

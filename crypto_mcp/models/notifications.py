@@ -121,5 +121,7 @@ class ChannelView(Contract):
         None, description="Free text is allowed until then, 24 h after the newest message from the phone."
     )
     created_at: datetime
-    secret: str | None = Field(None, description="Signs what the webhook gets; told once, when it is made.")
+    secret: Annotated[str | None, PRIVATE] = Field(
+        None, description="Signs what the webhook gets; told once, when it is made."
+    )
     next_step: str | None = Field(None, description="What is to be done before it is used.")

@@ -13,6 +13,7 @@ import base64
 import hashlib
 import hmac
 import socket
+import ssl
 import time
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -28,6 +29,7 @@ from crypto_mcp.notify.sending import Meaning, SendFailed, Sent
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from ipaddress import IPv4Network, IPv6Network
+    from pathlib import Path
     from typing import Any
 
     from crypto_mcp.notify.sending import Message, Target
@@ -50,18 +52,18 @@ class ForbiddenAddress(InvalidRequest):
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A URL that may be called, with the address it is called at."""
+    """A URL that may be called, with the addresses that it may be called at."""
 
     parts: SplitResult
     host: str
     port: int
-    address: Address
+    addresses: tuple[Address, ...]
 
     @property
-    def pinned(self) -> str:
-        """The URL with the address in the place of the name."""
-        host = f"[{self.address}]" if self.address.version == 6 else str(self.address)
-        return self.parts._replace(netloc=f"{host}:{self.port}", fragment="").geturl()
+    def pinned(self) -> list[str]:
+        """The URL with each of the addresses in the place of the name."""
+        hosts = [f"[{each}]" if each.version == 6 else str(each) for each in self.addresses]
+        return [self.parts._replace(netloc=f"{host}:{self.port}", fragment="").geturl() for host in hosts]
 
     @property
     def named(self) -> str:
@@ -88,7 +90,7 @@ async def check_url(url: str, allowed: Sequence[Network] = ()) -> Checked:
             )
         if not private and parts.scheme == "http":
             raise ForbiddenAddress("url: http is not encrypted", hint="Use https.")
-    return Checked(parts, host, port, addresses[0])
+    return Checked(parts, host, port, tuple(dict.fromkeys(addresses)))
 
 
 def signature(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
@@ -112,7 +114,7 @@ class Webhooks:
         self._allowed = settings.webhook_networks
         # No kept connections: two names behind one address would share one, and with it the check of a certificate.
         self._client = httpx2.AsyncClient(
-            timeout=settings.timeout, follow_redirects=False, trust_env=False,
+            timeout=settings.timeout, follow_redirects=False, trust_env=False, verify=_trusted(settings.webhook_ca),
             limits=httpx2.Limits(max_connections=100, max_keepalive_connections=0),
         )  # fmt: skip
         self._timeout = settings.timeout
@@ -143,10 +145,7 @@ class Webhooks:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": signature(secret, event_id, timestamp, body),
         }
-        request = self._client.build_request(
-            "POST", checked.pinned, content=body, headers=headers, extensions={"sni_hostname": checked.host}
-        )
-        status, retry_after = await self._status(request)
+        status, retry_after = await self._posted(checked, body, headers)
         if 200 <= status < 300:
             return status
         meaning = Meaning.RETRY if status in _RETRIED or status >= 500 else Meaning.FINAL
@@ -156,28 +155,49 @@ class Webhooks:
         """See `Sender`."""
         await self._client.aclose()
 
+    async def _posted(self, checked: Checked, body: bytes, headers: Mapping[str, str]) -> tuple[int, float | None]:
+        """Status of the answer and how long to wait; all together within the timeout, however slowly it trickles."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await self._by_turns(checked, body, headers)
+        except (httpx2.RequestError, TimeoutError) as error:
+            why = f"the webhook does not answer ({type(error).__name__})"
+            raise SendFailed(Meaning.RETRY, "no_answer", why) from None
+
+    async def _by_turns(self, checked: Checked, body: bytes, headers: Mapping[str, str]) -> tuple[int, float | None]:
+        """At the first address, or the next where nobody listens at that one."""
+        names = {"sni_hostname": checked.host}
+        for left, url in enumerate(checked.pinned, 1 - len(checked.addresses)):
+            request = self._client.build_request("POST", url, content=body, headers=headers, extensions=names)
+            try:
+                return await self._status(request)
+            except httpx2.ConnectError:
+                if not left:
+                    raise
+        raise AssertionError("unreachable")
+
     async def _status(self, request: httpx2.Request) -> tuple[int, float | None]:
         """Of the answer, whose body nobody reads: it may be endless."""
-        # The times of the client are of each step; an answer that trickles must not take longer altogether either.
-        request.extensions["timeout"] = httpx2.Timeout(self._timeout).as_dict()
+        response = await self._client.send(request, stream=True)
         try:
-            async with asyncio.timeout(self._timeout + 1):
-                response = await self._client.send(request, stream=True)
-                try:
-                    said = response.headers.get("retry-after", "")
-                    return response.status_code, float(said) if said.isdigit() else None
-                finally:
-                    await response.aclose()
-        except (httpx2.RequestError, TimeoutError) as error:
-            raise SendFailed(
-                Meaning.RETRY, "no_answer", f"the webhook does not answer ({type(error).__name__})"
-            ) from None
+            said = response.headers.get("retry-after", "")
+            return response.status_code, float(said) if said.isdigit() else None
+        finally:
+            await response.aclose()
 
 
 class Unresolved(ForbiddenAddress):
     """The host has no address, now."""
 
     code = "unresolved_host"
+
+
+def _trusted(own: Path | None) -> ssl.SSLContext:
+    """The usual certificate authorities, and the operator's own."""
+    context = ssl.create_default_context()
+    if own is not None:
+        context.load_verify_locations(own)
+    return context
 
 
 def _parsed(url: str) -> SplitResult:

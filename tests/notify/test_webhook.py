@@ -9,13 +9,17 @@ import hmac
 import http.server
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from crypto_mcp.deploy.certificate_files import make_certificates
 from crypto_mcp.notify.sending import Meaning, SendFailed
 from crypto_mcp.notify.webhook import ForbiddenAddress, Webhooks, check_url, new_secret
 from crypto_mcp.settings import NotifySettings
@@ -24,8 +28,10 @@ LOOPBACK = NotifySettings(webhook_networks=[ip_network("127.0.0.0/8")], timeout=
 
 
 @contextlib.contextmanager
-def receiver(status: int = 204, headers: dict[str, str] | None = None) -> Iterator[tuple[str, list[Any]]]:
-    """A web server that answers every POST so, and what it was sent: `(headers, body)`."""
+def receiver(
+    status: int = 204, headers: dict[str, str] | None = None, certificate: tuple[Path, Path] | None = None
+) -> Iterator[tuple[str, list[Any]]]:
+    """A web server that answers every POST so, over TLS with a certificate, and what it was sent: `(headers, body)`."""
     got: list[Any] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -40,9 +46,13 @@ def receiver(status: int = 204, headers: dict[str, str] | None = None) -> Iterat
             return
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://localhost:{server.server_port}/hook", got
+        yield f"http{'s' if certificate else ''}://localhost:{server.server_port}/hook", got
     finally:
         server.shutdown()
         server.server_close()
@@ -111,6 +121,36 @@ async def test_the_connection_goes_to_the_address_that_was_looked_at(monkeypatch
         await hooks.close()
     assert asked.count("hook.example") == 1
     assert got[0][0]["Host"].startswith("hook.example:")
+
+
+async def test_where_nobody_listens_at_one_address_the_next_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`localhost` is often ::1 first, and the server listens at 127.0.0.1 only."""
+    with receiver() as (url, got):
+        port = int(url.split(":")[2].split("/")[0])
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, port)) for each in ("127.0.0.9", "127.0.0.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        hooks = Webhooks(LOOPBACK)
+        assert await hooks.post(url, new_secret(b"x" * 24), "e", {}) == 204
+        await hooks.close()
+    assert len(got) == 1
+
+
+async def test_the_certificate_must_be_of_the_name_though_the_address_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_certificates(tmp_path, ["hook.example"], datetime.now(UTC))
+    hooks = Webhooks(LOOPBACK.model_copy(update={"webhook_ca": tmp_path / "ca.crt"}))
+    with receiver(certificate=(tmp_path / "nginx.crt", tmp_path / "nginx.key")) as (url, got):
+        port = int(url.split(":")[2].split("/")[0])
+        here = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: here)
+        right, wrong = (url.replace("localhost", name) for name in ("hook.example", "other.example"))
+        assert await hooks.post(right, new_secret(b"x" * 24), "e", {}) == 204
+        with pytest.raises(SendFailed) as failed:
+            await hooks.post(wrong, new_secret(b"x" * 24), "e", {})
+    await hooks.close()
+    assert failed.value.meaning is Meaning.RETRY
+    assert len(got) == 1
 
 
 async def test_an_event_is_signed_as_standard_webhooks_has_it() -> None:
