@@ -76,16 +76,22 @@ class Kernel(CPUDispatcher):
             try:
                 yield
             finally:
-                fcntl.flock(lock, fcntl.LOCK_UN)  # a child forked meanwhile would keep it
+                with contextlib.suppress(OSError):
+                    fcntl.flock(lock, fcntl.LOCK_UN)  # a child forked meanwhile would keep it
 
 
 def _acquire(lock: IO[bytes]) -> None:
+    """Waits for the lock as long as there is hope; a file system without locks gives none."""
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until:
-        with contextlib.suppress(BlockingIOError):
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        time.sleep(0.02)
-    return None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)
+        except OSError:
+            return
+        else:
+            return
 
 
 @contextlib.contextmanager

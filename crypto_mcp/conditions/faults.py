@@ -8,6 +8,8 @@ import difflib
 from crypto_mcp.conditions.errors import ConditionError
 from crypto_mcp.conditions.functions import NAMES
 
+_LONGEST_NAME = 32
+
 
 def fault(
     node: ast.expr, what: str, nearest: str | None = None, *, advice: str = "", example: str = ""
@@ -24,7 +26,9 @@ def unknown(node: ast.expr, name: str) -> ConditionError:
 
 
 def nearest_of(name: str, names: tuple[str, ...]) -> str | None:
-    """The name most like it, if any is like it."""
+    """The name most like it, if any is like it; what is far longer than any name is like none, and slow to compare."""
+    if len(name) > _LONGEST_NAME:
+        return None
     return next(iter(difflib.get_close_matches(name.lower(), names, 1, 0.6)), None)
 
 
