@@ -19,23 +19,25 @@ import orjson
 import structlog
 from redis.exceptions import RedisError
 
-from crypto_mcp.alerts.levels import ABOVE, Move
+from crypto_mcp.alerts.levels import Move
 from crypto_mcp.catalogue import CATALOGUE
-from crypto_mcp.errors import CryptoMcpError, NotEnoughData, StoreUnavailable, UnknownSymbol
+from crypto_mcp.errors import CryptoMcpError, StoreUnavailable, UnknownSymbol
 from crypto_mcp.jobs.scripting import insist, unavailable
 from crypto_mcp.market.live import ALERTS_CHANNEL, BARS, PRICES_CHANNEL, PUBLISHED, ClosedBar, decoded_moves
 from crypto_mcp.market.watching import forget, want
-from crypto_mcp.models.alerts import Crossed, EvaluateParams, FireParams
+from crypto_mcp.models.alerts import EvaluateParams, FireParams
 from crypto_mcp.models.timeframes import Timeframe
 from scheduler.alerts.book import AlertBook
+from scheduler.alerts.fire_jobs import fire_job, moment, move_of, still_to_do
+from scheduler.alerts.past import PastBars
 from scheduler.alerts.sharing import Membership
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from redis.asyncio import Redis
 
-    from crypto_mcp.alerts.levels import Arming, Crossing
+    from crypto_mcp.alerts.levels import Arming
     from crypto_mcp.jobs.client import JobClient
     from crypto_mcp.market.candle_reader import CandleReader
     from crypto_mcp.settings import AlertSettings
@@ -53,7 +55,6 @@ _CROSSED_A_JOB = 200
 _WANTED_FOR, _SAY_EVERY = 300.0, 60.0
 _OVERLAP = timedelta(seconds=30)
 _PAUSE = 1.0
-_FARTHEST_BACK = timedelta(days=30)
 _UNSEEN_BACK_MS = 2 * 86_400_000
 _LOOK_AFTER = 30.0
 _TRY_AGAIN_AFTER = 15.0
@@ -72,7 +73,7 @@ class AlertWatcher:
         self.ready = asyncio.Event()
         self._every = settings.watchers_look_every
         self._queue, self._channel = queue, channel
-        self._jobs, self._documents, self._candles, self._clock = jobs, documents, candles, clock
+        self._jobs, self._documents, self._past = jobs, documents, PastBars(candles, clock)
         self._heard = 0
         self._seen: dict[str, int] = {}
         self._armings: list[Arming] = []
@@ -203,8 +204,8 @@ class AlertWatcher:
         for symbol in sorted(symbols):
             last = self._seen.get(f"{symbol}:{_M1}")
             if last is not None and self.book.has_levels(symbol) and first <= last:
-                bars = await self._bars_between(symbol, _M1, first, last)
-                await self._submit([fire for bar in bars for fire in self._step(symbol, _move(bar))])
+                bars = await self._past.bars(symbol, _M1, first, last)
+                await self._submit([fire for bar in bars for fire in self._step(symbol, move_of(bar))])
 
     async def _say_wants(self) -> None:
         """Has the feed watch what alerts are on."""
@@ -256,7 +257,7 @@ class AlertWatcher:
         crossings, armings = self.book.step(symbol, move)
         self._armings += armings
         return [
-            _fire(symbol, move, crossings[i : i + _CROSSED_A_JOB], self._heard)
+            fire_job(symbol, move, crossings[i : i + _CROSSED_A_JOB], self._heard)
             for i in range(0, len(crossings), _CROSSED_A_JOB)
         ]
 
@@ -289,7 +290,7 @@ class AlertWatcher:
             seen[bar.series] = self._seen[bar.series] = max(bar.open_time, before)
             self._heard = max(self._heard, bar.open_time + bar.timeframe.milliseconds)
             if bar.timeframe is _M1 and self.book.has_levels(bar.symbol):
-                fires += self._step(bar.symbol, _move(bar))
+                fires += self._step(bar.symbol, move_of(bar))
             if self.book.has_conditions(series):
                 ranges[series] = (ranges.get(series, (bar.open_time, 0))[0], bar.open_time)
         await self._submit(fires)
@@ -319,7 +320,7 @@ class AlertWatcher:
             except StoreUnavailable:
                 self._sent.extendleft((time.monotonic() - _LOOK_AFTER, params) for params in reversed(due))
                 continue
-            again = [left for params in due if (left := _left(params, numbers)) is not None]
+            again = [left for params in due if (left := still_to_do(params, numbers)) is not None]
             if again:
                 log.warning("alerts are fired again", alerts=sum(len(params.crossed) for params in again))
                 await self._submit(again)
@@ -338,7 +339,7 @@ class AlertWatcher:
     async def _keep(self, seen: dict[str, int]) -> None:
         """Writes down how far each series was looked at, and before that which alerts were armed by then."""
         armings, self._armings = self._armings, []
-        noted = [(arming.alert_id, arming.number, _time(arming.at)) for arming in armings]
+        noted = [(arming.alert_id, arming.number, moment(arming.at)) for arming in armings]
         await insist(partial(self._documents.armed, noted))
         if seen:
             await insist(partial(self._write_seen, seen))
@@ -360,7 +361,7 @@ class AlertWatcher:
             newest: dict[bytes, bytes] = await self._queue.hgetall(PUBLISHED)  # type: ignore[misc]
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
-        missed, self._heard = 0, max(self._heard, await self._exchange_time())
+        missed, self._heard = 0, max(self._heard, await self._past.now())
         unseen: list[Series] = []
         for symbol, frames in self.book.wanted.items():
             for timeframe in frames if symbol in symbols else ():
@@ -381,7 +382,7 @@ class AlertWatcher:
         """At series on which nobody has looked yet: alerts on them may be older than their watcher."""
         try:
             begun = await self._documents.armed_since(sorted({symbol for symbol, _ in unseen}))
-            now = await self._exchange_time()
+            now = await self._past.now()
             for symbol, timeframe in unseen:
                 step = timeframe.milliseconds
                 first = max(int(begun[symbol].timestamp() * 1000), now - _UNSEEN_BACK_MS) if symbol in begun else now
@@ -392,17 +393,10 @@ class AlertWatcher:
         except CryptoMcpError as error:
             log.warning("what was before the watcher cannot be looked at", error=error.message)
 
-    async def _exchange_time(self) -> int:
-        """Now, in ms; by our own clock where the exchange is away."""
-        try:
-            return int(await self._clock() * 1000)
-        except CryptoMcpError:
-            return int(time.time() * 1000)
-
     async def _missed(self, symbol: str, timeframe: Timeframe, last: int, until: int) -> int:
         """Looks at the bars after `last` up to `until` (open times, ms); later, if they cannot be had now."""
         try:
-            bars = await self._bars_between(symbol, timeframe, last + timeframe.milliseconds, until)
+            bars = await self._past.bars(symbol, timeframe, last + timeframe.milliseconds, until)
         except UnknownSymbol:
             return 0
         except CryptoMcpError as error:
@@ -416,34 +410,3 @@ class AlertWatcher:
         await asyncio.sleep(_TRY_AGAIN_AFTER)
         async with self._taking:
             await self._missed(symbol, timeframe, last, until)
-
-    async def _bars_between(self, symbol: str, timeframe: Timeframe, first: int, last: int) -> list[ClosedBar]:
-        """Closed bars by their open times, both included; a bar that there never was is missing."""
-        begin, end = _time(first), _time(last + timeframe.milliseconds)
-        begin = max(begin, end - _FARTHEST_BACK)
-        try:
-            found = await self._candles.between(symbol, timeframe, begin, end)
-        except NotEnoughData:
-            return []
-        return ClosedBar.each_of(symbol, timeframe, found.candles, found.source)
-
-
-def _fire(symbol: str, move: Move, crossings: Sequence[Crossing], heard: int) -> FireParams:
-    crossed = [Crossed(alert_id=c.alert_id, number=c.number, level=c.level, above=c.side == ABOVE) for c in crossings]
-    return FireParams(
-        symbol=symbol, low=move.low, high=move.high, price=move.price, at=move.at, noticed_at=heard, crossed=crossed
-    )
-
-
-def _left(params: FireParams, numbers: Mapping[str, int]) -> FireParams | None:
-    """The part of a job that has left no trace: the alert is active and its last crossing is an earlier one."""
-    crossed = [each for each in params.crossed if numbers.get(each.alert_id, each.number) < each.number]
-    return params.model_copy(update={"crossed": crossed}) if crossed else None
-
-
-def _move(bar: ClosedBar) -> Move:
-    return Move(bar.low, bar.high, bar.close, bar.open_time, bar.open_time + bar.timeframe.milliseconds)
-
-
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
