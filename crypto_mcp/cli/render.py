@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _ACTION_STYLES = {"BUY": "bold green", "STRONG_BUY": "bold green", "SELL": "bold red", "STRONG_SELL": "bold red"}
-_MOST_ROWS = 12
+_MOST_ROWS, _MOST_COLUMNS = 12, 8
+_OF_A_SCAN = ("symbol", "side", "score", "price", "spark", "why")
 
 
 def in_words(result: Mapping[str, Any]) -> Text:
@@ -72,13 +74,47 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _records(name: str, rows: list[dict[str, Any]]) -> Table:
+def _records(name: str, rows: list[dict[str, Any]]) -> RenderableType:
+    """A table; one below the other where there are more columns than a terminal has room for."""
+    columns = list(dict.fromkeys(column for row in rows for column, value in row.items() if value is not None))
+    if set(_OF_A_SCAN) <= set(columns):
+        return _matches(rows)
+    if len(columns) > _MOST_COLUMNS:
+        return _one_by_one(name, rows)
     table = Table(title=name.replace("_", " "), title_justify="left", title_style="bold", header_style="cyan")
-    columns = list(dict.fromkeys(column for row in rows for column in row))
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows[:_MOST_ROWS]:
         table.add_row(*(_cell(row.get(column)) for column in columns))
+    return _with_caption(table, rows)
+
+
+def _matches(rows: list[dict[str, Any]]) -> Table:
+    """What a scan found, a line each."""
+    table = Table(header_style="cyan", box=None, padding=(0, 2, 0, 0), expand=True)
+    for column, justify in (("symbol", "left"), ("side", "left"), ("score", "right"), ("price", "right")):
+        table.add_column(column, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    table.add_column("24 h", justify="right", no_wrap=True)
+    table.add_column("closes", no_wrap=True)
+    table.add_column("why", no_wrap=True, overflow="ellipsis", ratio=1)
+    for row in rows[:_MOST_ROWS]:
+        change = row.get("change_percent")
+        style = {"long": "green", "short": "red"}.get(row["side"], "")
+        table.add_row(
+            escape(row["symbol"]), Text(row["side"], style), _number(row["score"]), _number(row["price"]),
+            "" if change is None else f"{change:+.1f} %", row["spark"], escape(", ".join(row["why"])),
+        )  # fmt: skip
+    return _with_caption(table, rows)
+
+
+def _one_by_one(name: str, rows: list[dict[str, Any]]) -> RenderableType:
+    shown = rows[:_MOST_ROWS]
+    parts: list[RenderableType] = [Text(f"{name.replace('_', ' ')} ({len(rows)})", "bold")]
+    parts += [Padding(_fields(row), (1, 0, 0, 2)) for row in shown]
+    return Group(*parts)
+
+
+def _with_caption(table: Table, rows: list[dict[str, Any]]) -> Table:
     if len(rows) > _MOST_ROWS:
         table.caption = f"and {len(rows) - _MOST_ROWS} more; --json has them all"
     return table
@@ -89,6 +125,8 @@ def _cell(value: object) -> str:
         return {True: "yes", False: "no", None: ""}[value]
     if isinstance(value, int | float):
         return _number(value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_cell(each)}" for name, each in value.items() if each is not None)
     if isinstance(value, list):
         return ", ".join(_cell(each) for each in value)
     return escape(str(value))
@@ -98,6 +136,8 @@ def _number(value: float) -> str:
     """Six significant digits at least, all digits before the point, thousands parted."""
     if isinstance(value, int) or value == int(value):
         return f"{int(value):,}"
+    if abs(value) < 1:
+        return f"{Decimal(f'{value:.6g}'):f}"
     digits = max(2, 6 - len(str(int(abs(value)))))
     return f"{value:,.{digits}f}".rstrip("0").rstrip(".")
 
