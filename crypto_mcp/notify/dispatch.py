@@ -140,8 +140,9 @@ class Dispatcher:
         if channel is None:
             await self._end(entry, "failed", "unknown_channel" if told.channel else "no_channel")
             return None
-        routed = await self.ledger.route(entry["_id"], channel.id, channel.name)
-        return channel if routed is not None else None
+        await self.ledger.route(told.owner, told.channel, channel.id, channel.name)
+        entry |= {"channel_id": channel.id, "channel": channel.name}
+        return channel
 
     async def _lost_channel(self, entry: dict[str, Any]) -> None:
         """Its owner has removed the channel: it goes by the default one, unless that is where it comes from."""

@@ -44,6 +44,7 @@ def document_of(notification: Notification, channel: Channel | None) -> dict[str
         "user_id": notification.owner,
         "notification_id": notification.notification_id,
         "told": notification.model_dump_json(),
+        "asked": notification.channel,
         "priority": notification.priority,
         "rank": _RANK[notification.priority],
         "at": notification.at,

@@ -1,8 +1,8 @@
 """The ledger of what was told: `notifications`, one for each thing to tell, and `notification_messages`, one for each
 message that a provider was given, which may carry several notifications.
 
-    notifications           _id (owner/notification_id), user_id, notification_id, told, priority, rank, at, state,
-                            channel, channel_id, tried, message_id, attempts, turn, reason, accepted_at, state_at
+    notifications           _id (owner/notification_id), user_id, notification_id, told, asked, priority, rank, at,
+                            state, channel, channel_id, tried, message_id, attempts, turn, reason, accepted_at, state_at
     notification_messages   _id, user_id, channel_id, notifications, sender, state, sends, possible_duplicates,
                             provider_id, free_text, reason, events, created_at, state_at
 
@@ -37,6 +37,7 @@ INDEXES = {
             name="open_1",
             partialFilterExpression={"open": True},
         ),
+        IndexModel([("user_id", ASCENDING)], name="open_user_id_1", partialFilterExpression={"open": True}),
         IndexModel([("state_at", ASCENDING)], name="open_state_at_1", partialFilterExpression={"open": True}),
         IndexModel([("user_id", ASCENDING), ("accepted_at", DESCENDING)], name="user_id_1_accepted_at_-1"),
         IndexModel([("message_id", ASCENDING)], name="message_id_1", sparse=True),
@@ -115,13 +116,12 @@ class NotificationDocuments:
             found = self._notifications.find({"user_id": owner}, sort=[("accepted_at", DESCENDING)], limit=limit)
             return await found.to_list(limit)
 
-    async def route(self, key: str, channel_id: str, channel: str) -> dict[str, Any] | None:
-        """Puts a waiting notification onto a channel."""
+    async def route(self, owner: str, asked: str | None, channel_id: str, channel: str) -> None:
+        """Puts an owner's waiting notifications that asked for the same channel onto it: they came together."""
         with _translated():
-            return await self._notifications.find_one_and_update(
-                {"_id": key, "state": "queued"},
+            await self._notifications.update_many(
+                {"user_id": owner, "open": True, "state": "queued", "asked": asked, "channel_id": {"$exists": False}},
                 {"$set": {"channel_id": channel_id, "channel": channel}},
-                return_document=ReturnDocument.AFTER,
             )
 
     async def open_on(self, channel_id: str, limit: int) -> list[dict[str, Any]]:

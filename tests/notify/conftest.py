@@ -7,7 +7,7 @@ import itertools
 import secrets
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +19,11 @@ from crypto_mcp.models.notifications import Notification
 from crypto_mcp.settings import MongoSettings, NotifySettings, RedisSettings, ServerSettings, Settings
 from tests.sandbox_server import SandboxServer, running_sandbox
 from tests.server.running import front_end, worker
+from workers.notifications import submit_all
 from workers.services import Services
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from crypto_mcp.local.mongo_server import MongoServer
     from crypto_mcp.local.redis_server import RedisServer
@@ -60,7 +61,7 @@ async def stores(running_redis: RedisServer, mongo_server: MongoServer, sandbox:
             meta_token=SecretStr(TOKEN),
             meta_app_secret=SecretStr(SECRET),
             meta_verify_token=SecretStr("verify-of-tests"),
-            digest_window=2.0,
+            digest_window=600.0,
             timeout=3.0,
             webhook_networks=[ip_network("127.0.0.0/8")],  # type: ignore[list-item]
         ),
@@ -144,6 +145,20 @@ class Telling:
             )  # fmt: skip
             found.append(await self.submit(note))
         return found
+
+    async def tell_at_once(self, who: Person, titles: Sequence[str]) -> None:
+        """Notifications that come together, a millisecond after each other."""
+        begin = datetime.now(UTC)
+        await submit_all(
+            self.services,
+            [
+                Notification(
+                    notification_id=f"{secrets.token_hex(6)}.{i}", owner=who.owner, title=title, symbol="BTCUSDT",
+                    at=begin + timedelta(milliseconds=i),
+                )
+                for i, title in enumerate(titles)
+            ],
+        )  # fmt: skip
 
     async def submit(self, note: Notification) -> str:
         done = await self.services.jobs.submit(

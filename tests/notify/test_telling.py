@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from crypto_mcp.models.answers import LOCAL
-from crypto_mcp.models.notifications import Notification
+from crypto_mcp.models.notifications import Delivery, Notification
 from crypto_mcp.notify.entries import document_of, key_of, notification_of
 from tests.notify.conftest import Person, Telling, until
 from tests.notify.test_webhook import receiver
@@ -52,9 +52,7 @@ async def test_the_same_notification_twice_is_told_once(telling: Telling) -> Non
 async def test_many_alerts_at_once_become_one_message_in_their_order(telling: Telling) -> None:
     who = await telling.person(opened=True)
     titles = [f"Alert number {i}" for i in range(20)]
-    begin = datetime.now(UTC)
-    for i, title in enumerate(titles):
-        await telling.tell(who, title, at=begin + timedelta(milliseconds=i))
+    await telling.tell_at_once(who, titles)
     entries = await telling.reached(who, "delivered", 20)
     (message,) = telling.alerts(who)
     assert message["text"].startswith("*20 alerts: BTCUSDT*")
@@ -69,8 +67,17 @@ async def test_what_is_critical_goes_alone_and_first(telling: Telling) -> None:
     for i in range(telling.services.settings.notify.digest_after):
         await telling.tell(who, f"Before {i}")
         await telling.reached(who, "delivered", i + 1)
-    await telling.tell(who, "Waits 1", "Waits 2")
+    await telling.tell_at_once(who, ["Waits 1", "Waits 2"])
     await telling.tell(who, "Liquidation is near", priority="critical")
+    entries = await telling.reached(who, "delivered", 4)
+    waiting = [each for each in entries if each["state"] == "queued"]
+    assert len(waiting) == 2
+    await telling.services.limits.delete(f"notify:pair:{(await telling.channel(who))['marks'][0]}")  # the window ends
+
+    async def told() -> bool:
+        return isinstance(await telling.services.dispatcher.deliver(notification_of(waiting[0])), Delivery)
+
+    await until(told)
     await telling.reached(who, "delivered", 6)
     texts = [each["text"] for each in telling.alerts(who)]
     assert texts[3].startswith("*Urgent: Liquidation is near*")
