@@ -43,9 +43,8 @@ async def test_a_search_is_the_same_when_a_worker_is_killed(jobs: JobClient, wor
     undisturbed = await _result(jobs, asked)
     disturbed = await _result(jobs, asked, workers)
     assert workers.killed == 1
-    assert undisturbed.model_dump(exclude={"timestamp", "data", "backtest_job_id"}) == disturbed.model_dump(
-        exclude={"timestamp", "data"}
-    )
+    own = {"timestamp", "data", "backtest_job_id"}
+    assert undisturbed.model_dump(exclude=own) == disturbed.model_dump(exclude=own)
 
 
 async def _result(jobs: JobClient, asked: BacktestParams, workers: Workers | None = None) -> BacktestResult:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import httpx2
 import psutil
 import pytest
 
+from crypto_mcp.local.passwords import Passwords
 from tests.servers import free_ports
 
 if TYPE_CHECKING:
@@ -124,7 +126,7 @@ def test_what_it_keeps_is_for_its_owner_only(stack: Running, place: Path) -> Non
     for name in ("secrets.json", "run.env", "admin.key", "redis/redis.conf", "mongodb/keyfile"):
         assert (place / ".local" / name).stat().st_mode & 0o077 == 0, name
     secrets = re.findall(r"[0-9a-f]{48}", (place / ".local" / "secrets.json").read_text())
-    assert len(secrets) == 6
+    assert len(secrets) == len(fields(Passwords))
     for child in stack.process.children(recursive=True):
         assert not any(secret in " ".join(child.cmdline()) for secret in secrets)
     logs = "".join(path.read_text(errors="replace") for path in (place / ".local" / "logs").iterdir())
