@@ -8,6 +8,7 @@ import os
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from crypto_mcp.local.errors import PortTaken
@@ -68,7 +69,7 @@ async def running(settings: Settings, *, live: bool, say: Callable[[str], None])
         await stack.require_ports(patience=_ENDING_OF_LAST_STACK if unclean is not None else 0)
         rotate(stack.logs)
         try:
-            write_private(stack.env_file, "".join(f"{k}={v}\n" for k, v in stack.environment().items()))
+            write_private(stack.env_file, "".join(f"{k}={quote(v)}\n" for k, v in stack.environment().items()))
             await stack.start(supervisor)
             yield stack.addresses()
         finally:

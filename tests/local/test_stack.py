@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import psutil
 import pytest
+from dotenv import dotenv_values
 
 from crypto_mcp.local.passwords import Passwords
 from tests.servers import free_ports
@@ -131,6 +132,18 @@ def test_what_it_keeps_is_for_its_owner_only(stack: Running, place: Path) -> Non
         assert not any(secret in " ".join(child.cmdline()) for secret in secrets)
     logs = "".join(path.read_text(errors="replace") for path in (place / ".local" / "logs").iterdir())
     assert not any(secret in logs + stack.said for secret in secrets)
+
+
+def test_a_shell_reads_its_addresses_as_settings_do(stack: Running, place: Path) -> None:
+    """`source .local/run.env` as the README has it, whatever the values have in them."""
+    assert stack.process.is_running()
+    read = subprocess.run(
+        ["bash", "-euc", "set -a; source .local/run.env; env -0"], cwd=place, capture_output=True, text=True, check=True
+    )
+    assert not read.stderr
+    sourced = dict(line.split("=", 1) for line in read.stdout.split("\0") if line.startswith("CRYPTO_MCP_"))
+    assert "&" in sourced["CRYPTO_MCP_MONGO__URL"]
+    assert dotenv_values(place / ".local" / "run.env").items() <= sourced.items()
 
 
 def test_other_commands_find_it(stack: Running, place: Path) -> None:
