@@ -22,6 +22,7 @@ from crypto_mcp.models.backtest import (
     BacktestReportParams,
     BacktestResult,
 )
+from crypto_mcp.models.callbacks import CallbackParams, Called
 from crypto_mcp.models.charts import Chart, ChartParams
 from crypto_mcp.models.notifications import Delivery, Notification, ReportParams, ReportResult
 from crypto_mcp.models.opportunities import Opportunities, OpportunityParams
@@ -378,6 +379,21 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         cost=0,
         tool=False,
         read_only=False,
+    ),
+    JobKind(
+        name="post_callback",
+        list="notifications:queue",
+        params=CallbackParams,
+        result=Called,
+        handler="workers.callbacks:post_callback",
+        title="Tell that a job has ended",
+        summary="Posts the end of a job to the address its client named; pushed by that end itself.",
+        example={"job_id": "4f2a", "url": "https://example.com/hook"},
+        max_tries=8,
+        scope="market:read",
+        cost=0,
+        tool=False,
+        owned=True,
     ),
     JobKind(
         name="send_notification",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 
 from crypto_mcp.errors import Forbidden, StoreUnavailable
+from crypto_mcp.models.answers import LOCAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -74,6 +75,11 @@ def signing_secret(pepper: str, key_id: str) -> str:
     """The secret that goes with an API key."""
     digest = hmac.digest(pepper.encode(), f"request signing:{key_id}".encode(), hashlib.sha256)
     return "cmcs_" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def callback_secret(pepper: str, client: str) -> bytes:
+    """What callbacks to a client are signed with."""
+    return hmac.digest(pepper.encode(), f"callbacks:{client or LOCAL}".encode(), hashlib.sha256)
 
 
 def content_digest(body: bytes) -> str:

@@ -92,13 +92,15 @@ class JobClient:
         idempotency_key: str | None = None,
         share: bool = True,
         door: Door = _OPEN,
+        after: bytes = b"",
     ) -> Submitted:
         """Puts a job on its list, or joins an equal one that is not finished (unless `share` is False, or it changes
         something: then two equal requests are two jobs).
 
         With an `idempotency_key` a repeated call gets the first call's job for a day; `IdempotencyConflict` if it asks
         for something else. `watcher` is a channel that hears of each change of the job's state. `QueueFull` or
-        `TooManyJobs` if it does not fit through the `door`; then nothing was accepted.
+        `TooManyJobs` if it does not fit through the `door`; then nothing was accepted. `after` is an envelope that is
+        pushed to `notifications:queue` at the job's end, in the same step; `@job` as its `job_id` becomes the job's.
         """
         job_id = job_id or envelope.new_id()
         digest = envelope.params_digest(kind, params, client)
@@ -122,6 +124,7 @@ class JobClient:
                 door.share,
                 door.most_held,
                 door.longest,
+                after,
             ),
         )
         if outcome in (b"full", b"crowded"):

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from crypto_mcp.access.identity import current
 from crypto_mcp.errors import CryptoMcpError, Forbidden, InvalidRequest, StoreUnavailable, UnknownJob
 from crypto_mcp.jobs.client import Door
-from crypto_mcp.jobs.envelope import new_id
+from crypto_mcp.jobs.envelope import new_id, write
 from crypto_mcp.jobs.records import unknown_job
 from crypto_mcp.models.answers import JobState
 from crypto_mcp.server.outcome import Outcome, standing
@@ -45,6 +45,7 @@ _STORED_WITHIN = 0.5
 """A stored result that takes longer to find than this is not worth waiting for: it can be computed anew."""
 
 _QUIET = 15.0
+_CALLBACK = "post_callback"
 
 OnProgress: TypeAlias = "Callable[[Progress], Awaitable[None]]"
 Seen: TypeAlias = "tuple[JobRecord, bytes | None]"
@@ -126,17 +127,19 @@ class Answering:
         wait: float,
         trace: str = "",
         idempotency_key: str | None = None,
+        callback_url: str | None = None,
         on_progress: OnProgress | None = None,
     ) -> Outcome:
         """Answers from a cache, or by a job: its result if it ends within `wait` seconds, else how it stands.
 
-        With an `idempotency_key` the caller wants that very job, so no cache is asked. `Forbidden` if the current
+        With an `idempotency_key` or a `callback_url`, which is posted to at the job's end, the caller wants that very
+        job, so no cache is asked. `Forbidden` if the current
         client may not ask this, `TooManyRequests` if it asked too much.
         """
         params, began = None, time.perf_counter()
         try:
             params = checked(kind, await self._callers.sessions.completed(current().client, kind, arguments))
-            outcome = await self._answer(kind, params, wait, trace, idempotency_key, on_progress)
+            outcome = await self._answer(kind, params, wait, trace, idempotency_key, callback_url, on_progress)
         except CryptoMcpError as error:
             self._callers.recorder.refused(kind, params, error, began)
             raise
@@ -146,11 +149,12 @@ class Answering:
 
     async def _answer(
         self, kind: JobKind[Any, Any], params: BaseModel, wait: float, trace: str, idempotency_key: str | None,
-        on_progress: OnProgress | None,
+        callback_url: str | None, on_progress: OnProgress | None,
     ) -> Outcome:  # fmt: skip
         identity = current()
         identity.require(kind.scope_of(params))
-        if idempotency_key is None and (outcome := await self._known(kind, params, identity.client)) is not None:
+        about_a_job = idempotency_key is not None or callback_url is not None
+        if not about_a_job and (outcome := await self._known(kind, params, identity.client)) is not None:
             return outcome
         if kind.cost > 1:
             await self._callers.rates.charge(identity, None, kind.cost - 1)
@@ -165,6 +169,7 @@ class Answering:
                 watcher=self._watcher.channel,
                 idempotency_key=idempotency_key,
                 door=self._door(kind, identity),
+                after=b"" if callback_url is None else self._callback(callback_url, identity.client, trace),
             )
             log.info("job submitted", kind=kind.name, job_id=submitted.job_id, joined=submitted.joined)
             if submitted.joined:
@@ -181,6 +186,12 @@ class Answering:
         queue = self._queue
         share = 0 if identity.local or not queue.client_share else max(1, queue.client_share // max(1, kind.cost))
         return Door(share, queue.client_waiting, queue.longest)
+
+    def _callback(self, url: str, client: str, trace: str) -> bytes:
+        """The envelope of the job that posts to an address when another has ended."""
+        kind = self._catalogue[_CALLBACK]
+        params = kind.params(job_id="@job", url=url)
+        return write(new_id(), kind, params, reply_to="", trace=trace, client=client)
 
     async def result(self, job_id: str, *, wait: float, on_progress: OnProgress | None = None) -> Outcome:
         """The answer of a job. `UnknownJob` if there is none, `ResultExpired` if nobody has its result any more."""

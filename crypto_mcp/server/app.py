@@ -22,6 +22,7 @@ from crypto_mcp.server import problems
 from crypto_mcp.server.alertmanager import operations_routes
 from crypto_mcp.server.analyses import analysis_routes
 from crypto_mcp.server.batches import batch_routes
+from crypto_mcp.server.callback_routes import callback_routes, url_check
 from crypto_mcp.server.charts import chart_routes
 from crypto_mcp.server.dead_letters import dead_routes
 from crypto_mcp.server.deliveries import delivery_routes
@@ -111,8 +112,8 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
     for path in ("/mcp", "/mcp/"):
         app.router.routes.append(Route(path, endpoint=mcp, methods=mcp.methods, include_in_schema=False))
     of_catalogue = (
-        catalogue_routes(catalogue), batch_routes(catalogue), chart_routes(catalogue), report_routes(catalogue),
-        analysis_routes(catalogue),
+        catalogue_routes(catalogue, url_check(settings)), batch_routes(catalogue), chart_routes(catalogue),
+        report_routes(catalogue), analysis_routes(catalogue),
     )  # fmt: skip
     for routes in (
         *of_catalogue,
@@ -123,6 +124,7 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
         workflow_routes,
         session_routes,
         user_routes(settings),
+        callback_routes(settings.access),
     ):
         app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")

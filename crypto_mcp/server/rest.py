@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -18,7 +18,7 @@ from crypto_mcp.server.requests import read_json
 from crypto_mcp.server.schemas import input_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from crypto_mcp.job_kind import JobKind
     from crypto_mcp.server.front import Front
@@ -38,6 +38,12 @@ IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=200, description="A request repeated with it gets the job of the first."),
 ]
+
+
+CallbackUrl = Annotated[
+    str | None, Query(max_length=2000, description="https address that is told of the job's end, signed.")
+]
+UrlCheck: TypeAlias = "Callable[[str], Awaitable[object]]"
 
 
 class JobList(BaseModel):
@@ -76,13 +82,16 @@ def front_of(request: Request) -> Front:
     return front
 
 
-def catalogue_routes(catalogue: Catalogue) -> APIRouter:
-    """What the catalogue offers: a submission route for every kind, and their list."""
+def catalogue_routes(catalogue: Catalogue, may_be_called: UrlCheck) -> APIRouter:
+    """What the catalogue offers: a submission route for every kind, and their list.
+
+    `may_be_called(url)` raises if callbacks must not go to an address.
+    """
     router = APIRouter()
     offered = Catalogue(tuple(catalogue.tools()))
     listed = KindList(kinds=[kind_entry(kind) for kind in offered]).model_dump_json().encode()
     for kind in offered:
-        _add_submission(router, kind)
+        _add_submission(router, kind, may_be_called)
 
     @router.post("/jobs/{kind}", include_in_schema=False)
     async def submit_unknown(kind: str) -> None:
@@ -160,15 +169,20 @@ async def cancel_job(request: Request, job_id: str) -> Response:
     return _record(record, 200 if record.state.finished else 202)
 
 
-def _add_submission(router: APIRouter, kind: JobKind[Any, Any]) -> None:
-    async def submit(request: Request, wait: Wait = 0, idempotency_key: IdempotencyKey = None) -> Response:
+def _add_submission(router: APIRouter, kind: JobKind[Any, Any], may_be_called: UrlCheck) -> None:
+    async def submit(
+        request: Request, wait: Wait = 0, callback_url: CallbackUrl = None, idempotency_key: IdempotencyKey = None
+    ) -> Response:
         arguments = await read_json(request)
+        if callback_url is not None:
+            await may_be_called(callback_url)
         outcome = await front_of(request).answering.call(
             kind,
             arguments,
             wait=wait,
             trace=request.state.request_id,
             idempotency_key=idempotency_key,
+            callback_url=callback_url,
         )
         return answer(request, outcome, result_steps(kind, outcome, arguments))
 

@@ -92,15 +92,22 @@ local function count_end(id, state, at)
   if was[5] then redis.call('HINCRBY', 'jobs:stats', name .. 'run_ms', math.max(0, at - was[5])) end
 end
 
+-- Jobs that follow the end of another: envelopes, one a line.
+local function follow_up(after)
+  for envelope in string.gmatch(after, '[^\n]+') do redis.call('LPUSH', 'notifications:queue', envelope) end
+end
+
 -- The end of a job's life: its record expires, equal requests no longer join it, watchers are told.
 -- The caller has already taken it from list, desk or arriving.
 local function close(id, state, record_ttl)
   local key = job_key(id)
-  local was = redis.call('HMGET', key, 'digest', 'reply_to', 'worker', 'counted')
+  local was = redis.call('HMGET', key, 'digest', 'reply_to', 'worker', 'counted', 'after')
   local at = now_ms()
   count_end(id, state, at)
   redis.call('HSET', key, 'state', state, 'finished_at', at)
-  redis.call('HDEL', key, 'envelope', 'not_before', 'cancel', 'resting', 'share', 'counted', 'held')
+  redis.call('HDEL', key, 'envelope', 'not_before', 'cancel', 'resting', 'share', 'counted', 'held',
+    'after')
+  if was[5] then follow_up(was[5]) end
   if was[4] then
     redis.call('SREM', 'share:' .. was[4], id)
     let_through(was[4])

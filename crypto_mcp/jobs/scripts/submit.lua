@@ -2,12 +2,17 @@
 -- KEYS 1 list, 2 idempotency key or ''
 -- ARGV 1 id, 2 envelope, 3 kind, 4 digest, 5 client, 6 trace, 7 reply_to, 8 watcher channel, 9 recent_max,
 --      10 idempotency ttl, 11 '1' if equal requests in flight may be joined, 12 the client's share or 0, 13 how many of its
---      jobs may wait beyond it, 14 how many jobs may wait for the list or 0
+--      jobs may wait beyond it, 14 how many jobs may wait for the list or 0, 15 envelope that follows its end or ''
 -- returns {'new'|'joined'|'conflict'|'full'|'crowded', id, state}
 local id, digest, watcher = ARGV[1], ARGV[4], ARGV[8]
 local key = job_key(id)
 local share, whose = tonumber(ARGV[12]), ARGV[3] .. ':' .. ARGV[5]
 local SETTLED_MS = 10000
+
+-- The envelope that follows a job, which names it.
+local function after(id)
+  return (string.gsub(ARGV[15], '"job_id":"@job"', '"job_id":"' .. id .. '"'))
+end
 
 -- Whoever joins a job that another client is held back with does not wait behind all of that client's.
 local function join(other)
@@ -18,6 +23,15 @@ local function join(other)
   end
   watch(other, watcher)
   admit(other, ARGV[5])
+  if ARGV[15] ~= '' then
+    local was = redis.call('HMGET', job_key(other), 'state', 'after')
+    local mine, others = after(other) .. '\n', was[2] or ''
+    if is_finished(was[1]) then
+      follow_up(mine)
+    elseif not string.find(others, mine, 1, true) then
+      redis.call('HSET', job_key(other), 'after', others .. mine)
+    end
+  end
   return { 'joined', other, redis.call('HGET', job_key(other), 'state') }
 end
 
@@ -60,6 +74,7 @@ if ARGV[11] == '1' then redis.call('SET', 'same:' .. digest, id) end
 local at = now_ms()
 redis.call('HSET', key, 'state', 'queued', 'kind', ARGV[3], 'list', KEYS[1], 'envelope', ARGV[2], 'digest', digest,
   'client', ARGV[5], 'trace', ARGV[6], 'reply_to', ARGV[7], 'submitted_at', at, 'attempts', 0)
+if ARGV[15] ~= '' then redis.call('HSET', key, 'after', after(id) .. '\n') end
 watch(id, watcher)
 remember(id, at, ARGV[9])
 if KEYS[2] ~= '' then redis.call('SET', KEYS[2], id .. ' ' .. digest, 'EX', ARGV[10]) end
