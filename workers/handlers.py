@@ -46,10 +46,15 @@ def prepare_process(kinds: Iterable[JobKind[Any, Any]]) -> None:
 def warm_up(kinds: Iterable[JobKind[Any, Any]]) -> None:
     """Calls the `warm_up` of each module that has handlers of these kinds, where there is one.
 
-    It does what would otherwise make the first jobs wait, such as compiling kernels.
+    It does what would otherwise make the first jobs wait, such as compiling kernels; jobs meanwhile go without.
     """
-    for module in _modules(kinds):
-        if (prepare := getattr(module, "warm_up", None)) is not None:
+    to_prepare = [module.warm_up for module in _modules(kinds) if hasattr(module, "warm_up")]
+    if not to_prepare:
+        return
+    from crypto_mcp.compiling import meanwhile_interpreted  # a third of a second that others need not wait for
+
+    with meanwhile_interpreted():
+        for prepare in to_prepare:
             prepare()
 
 

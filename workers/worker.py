@@ -24,7 +24,6 @@ from arq.worker import Function, Worker, func
 from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
-from crypto_mcp.compiling import meanwhile_interpreted
 from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.connection import connect, database_number, refuse_eviction, same_instance
@@ -169,8 +168,7 @@ class DeskWorker(Worker):
     async def _warm_up(self) -> None:
         """In a thread, so that the heartbeat goes on."""
         began = time.monotonic()
-        with meanwhile_interpreted():
-            await asyncio.to_thread(warm_up, self._kinds)
+        await asyncio.to_thread(warm_up, self._kinds)
         self._warm = True
         log.info("worker warm", seconds=round(time.monotonic() - began, 1))
 

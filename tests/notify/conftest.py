@@ -223,7 +223,7 @@ class Telling:
         return found
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 90.0) -> None:
     """Waits for a condition."""
     deadline = time.monotonic() + seconds
     while not await condition():

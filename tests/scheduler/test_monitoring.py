@@ -71,12 +71,17 @@ async def test_every_threshold_reaches_the_operators_through_the_queue(settings:
         await redis.set(f"{keys.FRONT_VITALS}web-1", orjson.dumps(said))
         news = await monitor.turn()
         assert {"cpu", "memory", "errors", "slow", "refused", "away"} <= {each.rule.name for each in news}
-        assert await monitor.turn() == []
+        later = await monitor.turn()  # this process may have become busy meanwhile
+        assert not _raised(news) & _raised(later)
         sent = [orjson.loads(raw)["params"] for raw in await redis.lrange("notifications:queue", 0, -1)]
-        assert len(sent) == len(news)
+        assert len(sent) == len(news) + len(later)
         assert {row["priority"] for row in sent} == {"critical"}
         assert any("front end web-1: 2.1e+03 ms" in row["text"] for row in sent)
         assert orjson.loads(await redis.get(keys.RAISED))["away"] == 1
+
+
+def _raised(news: list[News]) -> set[tuple[str, str]]:
+    return {(each.rule.name, subject) for each in news for subject in each.subjects}
 
 
 @pytest.mark.parametrize("version", [1, 2])
