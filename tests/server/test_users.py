@@ -36,9 +36,10 @@ WITH_PORTFOLIOS = Catalogue((*KINDS, REAL["portfolio_monitor"]))
 
 @pytest.fixture(scope="module")
 async def kept(closed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings with a spool of their own."""
+    """Settings with a spool of their own; a worker that ends does not wait for jobs that never do."""
     server = closed.server.model_copy(update={"spool": tmp_path_factory.mktemp("spool")})
-    return closed.model_copy(update={"server": server})
+    queue = closed.queue.model_copy(update={"shutdown_grace": 0.1})
+    return closed.model_copy(update={"server": server, "queue": queue})
 
 
 @pytest.fixture(scope="module")
