@@ -23,7 +23,7 @@ from crypto_mcp.job_kind import Catalogue
 from crypto_mcp.userdata.erasing import BadReceipt, Eraser, public_key, read_receipt
 from crypto_mcp.userdata.holdings import open_holdings
 from tests.server.doors import PEPPER, with_key
-from tests.server.kinds import KINDS
+from tests.server.kinds import KINDS, gates
 from tests.server.running import front_end, worker
 
 if TYPE_CHECKING:
@@ -36,10 +36,9 @@ WITH_PORTFOLIOS = Catalogue((*KINDS, REAL["portfolio_monitor"]))
 
 @pytest.fixture(scope="module")
 async def kept(closed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings with a spool of their own; a worker that ends does not wait for jobs that never do."""
+    """Settings with a spool of their own."""
     server = closed.server.model_copy(update={"spool": tmp_path_factory.mktemp("spool")})
-    queue = closed.queue.model_copy(update={"shutdown_grace": 0.1})
-    return closed.model_copy(update={"server": server, "queue": queue})
+    return closed.model_copy(update={"server": server})
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +46,8 @@ async def door(kept: Settings, directory: Directory) -> AsyncIterator[str]:
     """A front end with portfolios behind it."""
     async with worker(kept, WITH_PORTFOLIOS), front_end(kept, WITH_PORTFOLIOS) as url:
         yield url
+        for gate in gates.values():
+            gate.set()
 
 
 def signed(method: str, path: str, headers: dict[str, str]) -> dict[str, str]:
