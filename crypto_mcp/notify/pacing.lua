@@ -63,8 +63,9 @@ if what == 'leave' then
   return { 'left', 0, '' }
 end
 
--- KEYS pair: the provider says that this was too much; each time in a row four times as long
+-- KEYS pair: the provider says that this was too much; each time in a row four times as long. Nobody was told.
 if what == 'hold' then
+  if number(KEYS[1], 'told') > 0 then redis.call('HINCRBY', KEYS[1], 'told', -1) end
   local pause = math.min(256, 4 ^ (redis.call('HINCRBY', KEYS[1], 'refused', 1) - 1)) * 1000
   redis.call('HSET', KEYS[1], 'held', now + pause)
   redis.call('PEXPIRE', KEYS[1], KEEP)

@@ -96,6 +96,19 @@ async def test_refusals_in_a_row_make_one_person_wait_ever_longer(settings: Sett
     assert await told(of, "a") is None
 
 
+async def test_what_was_refused_is_not_counted_as_told(settings: Settings) -> None:
+    """After two messages others wait; of two, one was refused, so that one more may go once the rest is over."""
+    of = pacing(settings, digest_after=2, digest_window=60)
+    assert await told(of, "a") is None
+    taken = await turn(of, person="a")
+    assert isinstance(taken, Turn)
+    assert await of.charge(taken) is None
+    await of.refused(taken)
+    await of.went(taken)
+    await of.leave(taken)
+    assert [None if (wait := await told(of, "a")) is None else wait.why for _ in range(2)] == [None, "digest"]
+
+
 async def test_a_stopped_sender_says_why(settings: Settings) -> None:
     of = pacing(settings)
     taken = await turn(of)
