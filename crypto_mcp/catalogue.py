@@ -65,26 +65,145 @@ def _deletes_portfolio(params: PortfolioParams) -> str | None:
     return gone if params.action == "delete" else None
 
 
-KINDS: tuple[JobKind[Any, Any], ...] = (
-    JobKind(
-        name="analyze_crypto",
-        list="analysis:queue",
-        params=AnalyzeParams,
-        result=Analysis,
-        handler="workers.analysis:analyze_crypto",
-        title="Analyse a cryptocurrency",
-        summary=(
-            "Technical analysis of a trading pair on closed bars: trend, volatility, levels, zones, indicators, "
-            "a score with its factors, a recommendation with its reasons."
-        ),
-        example={"symbol": "BTCUSDT", "timeframe": "1h"},
-        cache=CacheRule(
-            key=cached_keys.analysis_key, ttl=300, good_for=cached_keys.until_next_bar, collection="analyses"
-        ),
-        scope="analysis:read",
-        chart=cached_keys.analysis_chart,
-        resource="analyses/{symbol}/{timeframe}",
+ANALYZE_CRYPTO = JobKind(
+    name="analyze_crypto",
+    list="analysis:queue",
+    params=AnalyzeParams,
+    result=Analysis,
+    handler="workers.analysis:analyze_crypto",
+    title="Analyse a cryptocurrency",
+    summary=(
+        "Technical analysis of a trading pair on closed bars: trend, volatility, levels, zones, indicators, "
+        "a score with its factors, a recommendation with its reasons."
     ),
+    example={"symbol": "BTCUSDT", "timeframe": "1h"},
+    cache=CacheRule(key=cached_keys.analysis_key, ttl=300, good_for=cached_keys.until_next_bar, collection="analyses"),
+    scope="analysis:read",
+    chart=cached_keys.analysis_chart,
+    resource="analyses/{symbol}/{timeframe}",
+)
+
+MARKET_SCANNER = JobKind(
+    name="market_scanner",
+    list="analysis:queue",
+    params=ScanParams,
+    result=MarketScan,
+    handler="workers.scanning:market_scanner",
+    title="Scan the market",
+    summary=(
+        "Looks at all pairs of a quote asset for a setup or a condition of yours; ranks what matched, with the "
+        "facts, key levels and a picture of the closes."
+    ),
+    example={"scan_type": "momentum", "timeframes": ["1h"]},
+    cache=CacheRule(key=cached_keys.scan_key, ttl=60, good_for=cached_keys.until_next_scan, collection="market_scans"),
+    scope="analysis:read",
+    cost=5,
+    chart=cached_keys.scan_chart,
+    drawn_by="draw_scan",
+)
+
+PORTFOLIO_MONITOR = JobKind(
+    name="portfolio_monitor",
+    list="analysis:queue",
+    params=PortfolioParams,
+    result=PortfolioReport,
+    handler="workers.portfolio:portfolio_monitor",
+    title="Keep and watch a portfolio",
+    summary=(
+        "Keeps portfolios of spot and perpetual positions; answers with value, profit, VaR and expected shortfall, "
+        "exposure, drawdown and suggestions. It never trades."
+    ),
+    example={"action": "get", "portfolio_id": "default"},
+    cache=CacheRule(key=cached_keys.portfolio_key, ttl=30, in_memory=False),
+    scope="portfolio:read",
+    read_only=False,
+    owned=True,
+    changes=lambda params: not params.reads,
+    resource="portfolios/{portfolio_id}",
+    destroys=_deletes_portfolio,
+)
+
+DETECT_OPPORTUNITIES = JobKind(
+    name="detect_opportunities",
+    list="analysis:queue",
+    params=OpportunityParams,
+    result=Opportunities,
+    handler="workers.opportunities:detect_opportunities",
+    title="Find trades",
+    summary=(
+        "Trades that several timeframes agree on: entry zone, stop, targets, reward-risk, quality, odds, "
+        "conflicts; each ready for an alert and a backtest."
+    ),
+    example={"symbols": ["BTCUSDT"], "min_reward_risk": 2},
+    cache=CacheRule(
+        key=cached_keys.opportunities_key,
+        ttl=60,
+        good_for=cached_keys.until_next_opportunity,
+        collection="opportunities",
+    ),
+    scope="analysis:read",
+    cost=5,
+)
+
+RISK_ASSESSMENT = JobKind(
+    name="risk_assessment",
+    list="analysis:queue",
+    params=RiskParams,
+    result=RiskAssessment,
+    handler="workers.risk:risk_assessment",
+    title="Assess the risk of a trade",
+    summary=(
+        "Position size for an entry, a stop and an account, in the exchange's steps, with margin and liquidation, "
+        "VaR and expected shortfall, worst gap, Kelly and drawdown projection where an edge is known, and warnings."
+    ),
+    example={"symbol": "BTCUSDT", "entry": "60000", "stop": "58500", "account_size": "10000"},
+    timeout=15.0,
+    scope="risk:read",
+    owned=True,
+)
+
+HISTORICAL_BACKTEST = JobKind(
+    name="historical_backtest",
+    list="backtest:queue",
+    params=BacktestParams,
+    result=BacktestResult,
+    handler="workers.backtest:historical_backtest",
+    title="Test a strategy on past prices",
+    summary=(
+        "Runs a built-in strategy or your own conditions over past bars, costs included; says what came of it, "
+        "under which assumptions, and whether it may be luck."
+    ),
+    example={"symbols": ["BTCUSDT"], "strategy": "ema_cross"},
+    timeout=300.0,
+    cache=CacheRule(key=cached_keys.backtest_key, ttl=_DAY, good_for=cached_keys.while_newest, collection="backtests"),
+    scope="backtest:read",
+    cost=5,
+    owned=True,
+    chart=cached_keys.backtest_chart,
+    drawn_by="draw_backtest",
+    files=("report.html", "trades.csv", "equity.csv"),
+)
+
+ALERT_MANAGER = JobKind(
+    name="alert_manager",
+    list="alerts:pending",
+    params=AlertParams,
+    result=AlertReport,
+    handler="workers.alerts:alert_manager",
+    title="Manage alerts",
+    summary=(
+        "Alerts on prices, moves, indicators, structure, funding, portfolios, scans; each told once, by WhatsApp, "
+        "webhook or console. Says how it was understood."
+    ),
+    example={"action": "create", "condition": "BTC > 45k"},
+    scope="alerts:read",
+    read_only=False,
+    owned=True,
+    changes=lambda params: not params.reads,
+)
+
+KINDS: tuple[JobKind[Any, Any], ...] = (
+    ANALYZE_CRYPTO,
     JobKind(
         name="list_symbols",
         list="analysis:queue",
@@ -118,26 +237,7 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         tool=False,
         resource="charts/{symbol}/{timeframe}",
     ),
-    JobKind(
-        name="market_scanner",
-        list="analysis:queue",
-        params=ScanParams,
-        result=MarketScan,
-        handler="workers.scanning:market_scanner",
-        title="Scan the market",
-        summary=(
-            "Looks at all pairs of a quote asset for a setup or a condition of yours; ranks what matched, with the "
-            "facts, key levels and a picture of the closes."
-        ),
-        example={"scan_type": "momentum", "timeframes": ["1h"]},
-        cache=CacheRule(
-            key=cached_keys.scan_key, ttl=60, good_for=cached_keys.until_next_scan, collection="market_scans"
-        ),
-        scope="analysis:read",
-        cost=5,
-        chart=cached_keys.scan_chart,
-        drawn_by="draw_scan",
-    ),
+    MARKET_SCANNER,
     JobKind(
         name="draw_scan",
         list="analysis:queue",
@@ -152,26 +252,7 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         cost=2,
         tool=False,
     ),
-    JobKind(
-        name="portfolio_monitor",
-        list="analysis:queue",
-        params=PortfolioParams,
-        result=PortfolioReport,
-        handler="workers.portfolio:portfolio_monitor",
-        title="Keep and watch a portfolio",
-        summary=(
-            "Keeps portfolios of spot and perpetual positions; answers with value, profit, VaR and expected shortfall, "
-            "exposure, drawdown and suggestions. It never trades."
-        ),
-        example={"action": "get", "portfolio_id": "default"},
-        cache=CacheRule(key=cached_keys.portfolio_key, ttl=30, in_memory=False),
-        scope="portfolio:read",
-        read_only=False,
-        owned=True,
-        changes=lambda params: not params.reads,
-        resource="portfolios/{portfolio_id}",
-        destroys=_deletes_portfolio,
-    ),
+    PORTFOLIO_MONITOR,
     JobKind(
         name="draw_portfolio",
         list="analysis:queue",
@@ -200,66 +281,9 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         tool=False,
         read_only=False,
     ),
-    JobKind(
-        name="detect_opportunities",
-        list="analysis:queue",
-        params=OpportunityParams,
-        result=Opportunities,
-        handler="workers.opportunities:detect_opportunities",
-        title="Find trades",
-        summary=(
-            "Trades that several timeframes agree on: entry zone, stop, targets, reward-risk, quality, odds, "
-            "conflicts; each ready for an alert and a backtest."
-        ),
-        example={"symbols": ["BTCUSDT"], "min_reward_risk": 2},
-        cache=CacheRule(
-            key=cached_keys.opportunities_key,
-            ttl=60,
-            good_for=cached_keys.until_next_opportunity,
-            collection="opportunities",
-        ),
-        scope="analysis:read",
-        cost=5,
-    ),
-    JobKind(
-        name="risk_assessment",
-        list="analysis:queue",
-        params=RiskParams,
-        result=RiskAssessment,
-        handler="workers.risk:risk_assessment",
-        title="Assess the risk of a trade",
-        summary=(
-            "Position size for an entry, a stop and an account, in the exchange's steps, with margin and liquidation, "
-            "VaR and expected shortfall, worst gap, Kelly and drawdown projection where an edge is known, and warnings."
-        ),
-        example={"symbol": "BTCUSDT", "entry": "60000", "stop": "58500", "account_size": "10000"},
-        timeout=15.0,
-        scope="risk:read",
-        owned=True,
-    ),
-    JobKind(
-        name="historical_backtest",
-        list="backtest:queue",
-        params=BacktestParams,
-        result=BacktestResult,
-        handler="workers.backtest:historical_backtest",
-        title="Test a strategy on past prices",
-        summary=(
-            "Runs a built-in strategy or your own conditions over past bars, costs included; says what came of it, "
-            "under which assumptions, and whether it may be luck."
-        ),
-        example={"symbols": ["BTCUSDT"], "strategy": "ema_cross"},
-        timeout=300.0,
-        cache=CacheRule(
-            key=cached_keys.backtest_key, ttl=_DAY, good_for=cached_keys.while_newest, collection="backtests"
-        ),
-        scope="backtest:read",
-        cost=5,
-        owned=True,
-        chart=cached_keys.backtest_chart,
-        drawn_by="draw_backtest",
-        files=("report.html", "trades.csv", "equity.csv"),
-    ),
+    DETECT_OPPORTUNITIES,
+    RISK_ASSESSMENT,
+    HISTORICAL_BACKTEST,
     JobKind(
         name="draw_backtest",
         list="backtest:queue",
@@ -310,23 +334,7 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         cost=0,
         tool=False,
     ),
-    JobKind(
-        name="alert_manager",
-        list="alerts:pending",
-        params=AlertParams,
-        result=AlertReport,
-        handler="workers.alerts:alert_manager",
-        title="Manage alerts",
-        summary=(
-            "Alerts on prices, moves, indicators, structure, funding, portfolios, scans; each told once, by WhatsApp, "
-            "webhook or console. Says how it was understood."
-        ),
-        example={"action": "create", "condition": "BTC > 45k"},
-        scope="alerts:read",
-        read_only=False,
-        owned=True,
-        changes=lambda params: not params.reads,
-    ),
+    ALERT_MANAGER,
     JobKind(
         name="fire_alerts",
         list="alerts:pending",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from crypto_mcp.errors import InvalidRequest
@@ -13,7 +13,7 @@ from crypto_mcp.job_kind import LISTS
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.envelope import Envelope, new_id
 from crypto_mcp.jobs.scripting import Scripts, unavailable
-from crypto_mcp.models.answers import ErrorBody
+from crypto_mcp.models.rest import DeadLetter
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -35,19 +35,6 @@ class NotReplayable(InvalidRequest):
 
     code = "not_replayable"
     http_status = 409
-
-
-class DeadLetter(BaseModel):
-    """One entry of a dead list."""
-
-    job_id: str
-    list: str
-    reason: ErrorBody
-    attempts: int
-    worker: str
-    died_at: float
-    envelope: str | None = None
-    envelope_hex: str | None = None
 
 
 class DeadLetters:

@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 
 import orjson
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import AwareDatetime
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.models.analysis import Analysis
-from crypto_mcp.models.answers import NextStep
+from crypto_mcp.models.rest import AnalysisList
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.server.etags import NOT_MODIFIED, tagged
@@ -27,20 +27,6 @@ _KIND = "analyze_crypto"
 
 From = Annotated[AwareDatetime | None, Query(alias="from", description="Made at this time or later, with its zone.")]
 To = Annotated[AwareDatetime | None, Query(alias="to", description="Made before this time; now by default.")]
-
-
-class StoredAnalysis(BaseModel):
-    """An analysis and the job that made it."""
-
-    job_id: str
-    analysis: Analysis
-
-
-class AnalysisList(BaseModel):
-    """Stored analyses, the newest first."""
-
-    analyses: list[StoredAnalysis]
-    next: list[NextStep] = Field([], description="How to get older ones, where there may be some.")
 
 
 def analysis_routes(catalogue: Catalogue) -> APIRouter:

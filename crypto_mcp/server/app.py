@@ -18,6 +18,7 @@ from starlette.routing import Route
 import crypto_mcp
 from crypto_mcp.access.identity import current
 from crypto_mcp.catalogue import CATALOGUE
+from crypto_mcp.models.rest import Problem
 from crypto_mcp.server import problems
 from crypto_mcp.server.alertmanager import operations_routes
 from crypto_mcp.server.analyses import analysis_routes
@@ -32,7 +33,7 @@ from crypto_mcp.server.gate import Gate
 from crypto_mcp.server.infrastructure import infrastructure
 from crypto_mcp.server.mcp import mcp_server
 from crypto_mcp.server.metrics import exposition
-from crypto_mcp.server.problems import Problem, described
+from crypto_mcp.server.problems import described
 from crypto_mcp.server.provider_webhooks import webhook_routes
 from crypto_mcp.server.reports import report_routes
 from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.job_kind import Catalogue
-from crypto_mcp.models.answers import Answer, Contract, ErrorBody, JobState
+from crypto_mcp.models.answers import ErrorBody, JobState
+from crypto_mcp.models.rest import Batch, BatchAnswers, BatchItem
 from crypto_mcp.server.etags import JSON
 from crypto_mcp.server.outcome import Outcome
 from crypto_mcp.server.problems import described
@@ -22,27 +23,6 @@ from crypto_mcp.validation import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-MOST = 100
-
-
-class BatchItem(Contract):
-    """One job of a batch."""
-
-    kind: str = Field(max_length=100, description="As in `GET /v1/kinds`.")
-    params: dict[str, Any] = Field({}, description="Parameters of the kind.")
-
-
-class Batch(Contract):
-    """Jobs to be submitted."""
-
-    jobs: list[BatchItem] = Field(min_length=1, max_length=MOST)
-
-
-class BatchAnswers(Contract):
-    """How each job stands, in the order in which they were given; one that was refused has `failed` and its `error`."""
-
-    answers: list[Answer[Any]]
 
 
 def batch_routes(catalogue: Catalogue) -> APIRouter:

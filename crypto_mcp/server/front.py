@@ -12,7 +12,7 @@ from crypto_mcp.access.directory import Directory
 from crypto_mcp.access.keyring import Keyring
 from crypto_mcp.access.rates import RateLimits
 from crypto_mcp.access.sessions import Sessions
-from crypto_mcp.access.signing import Signatures
+from crypto_mcp.access.signatures import Signatures
 from crypto_mcp.errors import SourceUnavailable
 from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from crypto_mcp.errors import CryptoMcpError, InternalError, InvalidRequest
-from crypto_mcp.models.answers import Contract, ErrorBody
+from crypto_mcp.models.answers import ErrorBody
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,21 +33,6 @@ _HINTS = {
     404: "GET / lists what there is; /docs describes it.",
     405: "The Allow header names the methods that are.",
 }
-
-
-class Problem(Contract):
-    """An error over REST (RFC 9457)."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    hint: str = ""
-    instance: str
-    request_id: str
-    job_id: str | None = None
-    retry_after: float | None = None
 
 
 def surprise(error: BaseException) -> InternalError:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from pydantic import BaseModel, Field
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.job_kind import Catalogue
 from crypto_mcp.models.answers import Answer, JobRecord, JobState, NextStep
+from crypto_mcp.models.rest import JobList, Kind, KindList
 from crypto_mcp.server.drawing import result_steps
 from crypto_mcp.server.etags import NOT_MODIFIED, tagged
 from crypto_mcp.server.problems import described, problem
@@ -44,36 +44,6 @@ CallbackUrl = Annotated[
     str | None, Query(max_length=2000, description="https address that is told of the job's end, signed.")
 ]
 UrlCheck: TypeAlias = "Callable[[str], Awaitable[object]]"
-
-
-class JobList(BaseModel):
-    """Recent jobs."""
-
-    jobs: list[JobRecord]
-    next: list[NextStep] = Field([], description="How to get older ones, where there may be some.")
-
-
-class Kind(BaseModel):
-    """A kind of job that can be submitted."""
-
-    name: str
-    title: str
-    summary: str
-    href: str
-    list: str
-    params_schema: dict[str, Any]
-    result_schema: dict[str, Any]
-    example: dict[str, Any]
-    timeout: float
-    max_tries: int
-    cached_seconds: int
-    scope: str
-
-
-class KindList(BaseModel):
-    """All kinds on offer."""
-
-    kinds: list[Kind]
 
 
 def front_of(request: Request) -> Front:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import APIRouter, Path, Request
-from pydantic import BaseModel
 from starlette.responses import StreamingResponse
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.access.keyring import REMEMBERED
 from crypto_mcp.errors import StoreUnavailable
+from crypto_mcp.models.rest import Erased
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.requests import allow_seconds
 from crypto_mcp.server.signed import require_signature
@@ -30,14 +30,6 @@ _EXPORT: dict[int | str, dict[str, Any]] = {
 }
 
 UserId = Annotated[str, Path(max_length=64, description="The client's name; one's own needs no scope.")]
-
-
-class Erased(BaseModel):
-    """An erasure that is over."""
-
-    erasure_id: str
-    erased: dict[str, int]
-    receipt: str
 
 
 def user_routes(settings: Settings) -> APIRouter:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 from redis.asyncio import Redis
 
-from crypto_mcp.access.signing import BadSignature, Request, Signatures, sign, signature_base, signing_secret
+from crypto_mcp.access.signatures import Signatures
+from crypto_mcp.access.signing import BadSignature, Request, sign, signature_base, signing_secret
 from crypto_mcp.errors import StoreUnavailable
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from redis.asyncio import Redis
 
+from crypto_mcp.models.rest import Problem
 from crypto_mcp.server import uvicorn_server
-from crypto_mcp.server.problems import Problem
 from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds
 
 if TYPE_CHECKING:
