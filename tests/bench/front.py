@@ -106,7 +106,11 @@ class System:
         for process in reversed(self._processes):
             process.terminate()
         for process in self._processes:
-            await asyncio.to_thread(process.wait, 30)
+            try:
+                await asyncio.to_thread(process.wait, 30)
+            except subprocess.TimeoutExpired:  # such as a worker that compiles
+                process.kill()
+                await asyncio.to_thread(process.wait)
         for server in (self.servers.redis, self.servers.mongo, self.servers.postgres):
             await server.stop()
 

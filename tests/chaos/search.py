@@ -89,8 +89,9 @@ def _started(settings: Settings) -> subprocess.Popen[bytes]:
     for group, values in groups.items():
         for name in values.model_fields_set:
             value = getattr(values, name)
-            text = value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
-            environment[f"CRYPTO_MCP_{group}__{name}".upper()] = text
+            if value is not None:  # an environment can only leave out what is not set
+                text = value.get_secret_value() if hasattr(value, "get_secret_value") else str(value)
+                environment[f"CRYPTO_MCP_{group}__{name}".upper()] = text
     return subprocess.Popen([sys.executable, "-c", _WORKER], env=environment, stderr=subprocess.DEVNULL)
 
 

@@ -41,7 +41,7 @@ def main() -> int:
 
 def _installed() -> Path:
     """The program, in an environment of its own: its dependencies are none of ours."""
-    program = HOME / "bin/schemathesis"
+    program = (HOME / "bin/schemathesis").absolute()
     if not program.exists():
         subprocess.run([sys.executable, "-m", "venv", str(HOME)], check=True)
         pip = [str(HOME / "bin/pip"), "install", "--quiet", f"schemathesis=={VERSION}"]
@@ -60,7 +60,8 @@ async def _run(program: Path, options: argparse.Namespace) -> int:
             await system.start_front()
             report = Path(folder) / "events.ndjson"
             command = _command(program, system.url, report, options)
-            status = await asyncio.to_thread(subprocess.run, command, check=False)
+            # It keeps notes where it is started, which are of no use to anybody else.
+            status = await asyncio.to_thread(subprocess.run, command, check=False, cwd=folder)
             _summary(report, options.seed)
             return status.returncode
         finally:
