@@ -13,10 +13,10 @@ ONLY   ?=
 LIVE   ?=
 ARGS   ?=
 
-.PHONY: help run test check format bench chaos swarm swarm-down drill soak conformance fuzz lock clean
+.PHONY: help run test check format bench chaos swarm swarm-trial swarm-down drill soak conformance fuzz lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(READY) ## Run the whole product on this machine (LIVE=1: real market data)
 	@exec $(BIN)/crypto-mcp run $(if $(LIVE),--live)
@@ -45,6 +45,9 @@ chaos: $(READY) ## Kill, cut and restart everything, then count what was lost (O
 
 swarm: $(READY) ## Build the images, deploy the whole stack to a docker swarm, try it
 	@compose/swarm.sh up
+
+swarm-trial: $(READY) ## Kill, replace and scale that stack under load; count what was lost (ONLY=kills for one part)
+	@compose/swarm.sh trial $(ONLY) $(ARGS)
 
 swarm-down: ## Remove the stack of `make swarm` and its data (KEEP=1 keeps the data)
 	@compose/swarm.sh down

@@ -2,6 +2,8 @@
 # Builds the images, deploys the whole stack to the swarm that `docker` points at, and tries it.
 #   swarm.sh up       build, deploy, smoke test      (STAGING=0: real market data; the default plays recorded prices)
 #   swarm.sh smoke    only the smoke test
+#   swarm.sh trial    kill, replace and scale it under load (tests/swarm)
+#   swarm.sh restore [SNAPSHOT] [--at MOMENT]    stop, bring a backup back into empty volumes, start, verify
 #   swarm.sh down     remove the stack; KEEP=1 keeps the data
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -81,6 +83,64 @@ wait_up() {
 # In any container of a service.
 inside() { local service=$1; shift; docker exec -i "$(docker ps -q --filter "label=com.docker.swarm.service.name=${STACK}_$service" --filter health=healthy | head -n 1)" "$@"; }
 
+# A program of the scheduler's image with the stack's secrets, to its end; the words before `--` go to `docker service create`.
+once() {
+  local name=${STACK}_once options=() state
+  while [ "$1" != -- ]; do options+=("$1"); shift; done
+  shift
+  docker service rm "$name" >/dev/null 2>&1 || true
+  docker service create --detach --quiet --no-resolve-image --name "$name" --restart-condition none --user 0:0 \
+    --constraint node.labels.crypto.data==true --mount type=volume,source="${STACK}_backups",target=/data \
+    --network "${STACK}_kaayaan-back" --network "${STACK}_kaayaan-egress" --no-healthcheck --env CRYPTO_MCP_WAIT_FOR= \
+    --env CRYPTO_MCP_BACKUP__REPOSITORY="${BACKUP_REPOSITORY:-/data/repository}" \
+    --secret source="scheduler-settings-$SCHEDULER_ENV_VERSION",target=settings.env \
+    --secret source="keys-$KEYS_ENV_VERSION",target=keys.env --secret source="ca-$CA_CRT_VERSION",target=ca.crt \
+    --secret source="passwords-$PASSWORDS_JSON_VERSION",target=passwords.json \
+    "${options[@]}" "${REGISTRY:-}crypto-mcp-scheduler:$VERSION" "$@" >/dev/null
+  until state=$(docker service ps "$name" --format '{{.CurrentState}} {{.Error}}' | head -n 1); [[ $state =~ ^(Complete|Failed|Rejected) ]]; do
+    sleep 1
+  done
+  docker service logs --raw "$name" >&2
+  docker service rm "$name" >/dev/null
+  [[ $state == Complete* ]] || { echo "not done: $state" >&2; return 1; }
+}
+
+scaled() {
+  local number=$1; shift
+  for service in "$@"; do docker service scale --detach "${STACK}_$service=$number" >/dev/null; done
+}
+
+# The specification's six steps. It overwrites nothing: volumes that hold data have to be removed first, by hand.
+restore() {
+  local programs=(front worker-analysis worker-backtest worker-alerts scheduler) stores=(redis-queue mongodb postgresql) service
+  eval "$("$CLI" deploy versions compose/secrets/* compose/databases/* nginx/*)"
+  say "1. stop"
+  scaled 0 "${programs[@]}" "${stores[@]}"
+  for service in "${programs[@]}" "${stores[@]}"; do
+    until [ -z "$(docker ps -q --filter "label=com.docker.swarm.service.name=${STACK}_$service")" ]; do sleep 1; done
+  done
+  say "2. databases"
+  once --mount type=volume,source="${STACK}_redis-queue",target=/volumes/redis \
+    --mount type=volume,source="${STACK}_postgresql",target=/volumes/postgresql -- \
+    sh -c 'crypto-mcp restore "$@" --redis /volumes/redis --postgres /volumes/postgresql/cluster --work /data --yes &&
+      chown -R 999:999 /volumes/redis /volumes/postgresql' restore "$@"
+  scaled 1 "${stores[@]}"
+  docker service update --detach --force "${STACK}_init" >/dev/null
+  until docker service ps "${STACK}_init" --format '{{.CurrentState}}' | head -n 1 | grep -q ^Complete; do sleep 1; done
+  once -- crypto-mcp restore "$@" --mongo /run/secrets/passwords.json --work /data --yes
+  say "3. configuration: compose/secrets of this machine is in force; that of the backup: restore --files"
+  say "4. start"
+  deploy
+  wait_up
+  say "5. verify"
+  for words in "doctor" "audit verify" "portfolio verify" "user erase-again"; do
+    # shellcheck disable=SC2086
+    inside front crypto-mcp $words
+  done
+  say "6. resumed"
+  smoke
+}
+
 smoke() {
   local key answer began=$SECONDS
   until curl -fsS --cacert compose/secrets/ca.crt "https://$HOST/health" -o /dev/null 2>/dev/null; do
@@ -103,6 +163,8 @@ case ${1:-up} in
   build) build; servers ;;
   deploy) deploy; wait_up ;;
   smoke) smoke ;;
+  trial) shift; exec "${CLI%/*}/python" -m tests.swarm "$@" ;;
+  restore) shift; restore "${@:-latest}" ;;
   down)
     docker stack rm "$STACK"
     until [ -z "$(docker ps -aq --filter "label=com.docker.stack.namespace=$STACK")" ]; do sleep 1; done
@@ -111,5 +173,5 @@ case ${1:-up} in
       docker volume ls -q --filter "label=com.docker.stack.namespace=$STACK" | xargs -r docker volume rm >/dev/null
     fi
     ;;
-  *) sed -n '2,5p' "$0"; exit 2 ;;
+  *) sed -n '2,7p' "$0"; exit 2 ;;
 esac

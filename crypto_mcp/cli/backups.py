@@ -48,15 +48,20 @@ def restore(
     at: At = None,
     redis: Annotated[Path | None, typer.Option(help="Data folder of a Redis that does not run.")] = None,
     postgres: Annotated[Path | None, typer.Option(help="Cluster folder of a PostgreSQL that does not run.")] = None,
-    mongo: Annotated[str | None, typer.Option(help="URL of a running, empty MongoDB; a login that may do all.")] = None,
+    mongo: Annotated[
+        str | None, typer.Option(help="URL of a running, empty MongoDB, or the stack's passwords.json for its own.")
+    ] = None,
     files: Annotated[Path | None, typer.Option(help="Folder for configuration, certificates, logs.")] = None,
     work: Annotated[Path, typer.Option(help="Where the backup is unpacked.")] = Path("/tmp"),  # noqa: S108 - a choice
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only the plan is shown.")] = False,
 ) -> None:
     """Bring a backup back into empty places. Shows its plan first; overwrites nothing."""
+    from crypto_mcp.deploy.accounts import Passwords, mongo_url
     from scheduler.backup.restore import Target, fetch, require_room
     from scheduler.backup.restore import restore as bring_back
 
+    if mongo is not None and not mongo.startswith(("mongodb://", "mongodb+srv://")):
+        mongo = mongo_url("admin", Passwords.kept_in(Path(mongo)).mongo_admin)
     target = Target(redis, postgres, mongo, files)
     if target == Target():
         raise InvalidRequest(

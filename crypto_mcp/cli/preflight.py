@@ -29,6 +29,8 @@ _GIB = 1 << 30
 _LEAST_DISK, _GOOD_DISK = 10 * _GIB, 50 * _GIB
 _LEAST_MEMORY, _GOOD_MEMORY = 8 * _GIB, 16 * _GIB
 _CLOCK_MAY_DIFFER = 2.0
+_RESERVED_PROCESSORS = 8
+"""By docker-compose.production.yml: two front ends, four workers, two schedulers."""
 _PORTS = (80, 443)
 
 
@@ -46,6 +48,7 @@ def examine(settings: Settings, folder: Path) -> list[Finding]:
         _memory,
         lambda: _clock(settings.market.binance_url),
         lambda: _backups(settings),
+        lambda: _operators(settings),
     ]
     return [finding for check in checks for finding in check()]
 
@@ -114,6 +117,9 @@ def _engine(engine: dict[str, Any] | None) -> list[Finding]:
         ]
     if not swarm.get("ControlAvailable"):
         return [Finding(Level.WRONG, "Engine", f"{said}, not a manager", "Deploy from a manager of the swarm.")]
+    if swarm.get("Nodes", 1) == 1 and engine.get("NCPU", 0) < _RESERVED_PROCESSORS:
+        hint = f"Production reserves {_RESERVED_PROCESSORS}: add nodes, or APP_CPUS_RESERVED=0.2 (staging is content)."
+        return [Finding(Level.WARNING, "Engine", f"{said}, the only node of its swarm", hint)]
     return [Finding(Level.FINE, "Engine", f"{said}, manager of a swarm of {swarm.get('Nodes', 1)}")]
 
 
@@ -187,11 +193,20 @@ def _clock(url: str) -> list[Finding]:
 
 
 def _backups(settings: Settings) -> list[Finding]:
-    repository = settings.backup.repository
+    repository = os.environ.get("BACKUP_REPOSITORY") or settings.backup.repository
     if not repository:
-        hint = "Set CRYPTO_MCP_BACKUP__REPOSITORY to a folder on another machine or an S3 bucket."
+        hint = "Set BACKUP_REPOSITORY to a folder on another machine or an S3 bucket."
         return [Finding(Level.WARNING, "Backups", "no place to keep them is set", hint)]
     if not repository.startswith(("s3:", "sftp:", "rest:", "b2:", "azure:", "gs:", "rclone:")):
         hint = "A backup beside its data is lost with it: name a place elsewhere, such as s3:HOST/BUCKET."
         return [Finding(Level.WARNING, "Backups", f"kept in {repository}, a folder", hint)]
     return [Finding(Level.FINE, "Backups", f"kept in {repository.split(':')[0]} storage")]
+
+
+def _operators(settings: Settings) -> list[Finding]:
+    """Who hears of system alerts."""
+    operators = os.environ.get("OPERATORS") or settings.monitor.operators
+    if not operators or operators == "[]":
+        hint = "OPERATORS='[\"me\"]' names the clients by whose channels they go."
+        return [Finding(Level.WARNING, "Alerts", "nobody is told when something is wrong", hint)]
+    return [Finding(Level.FINE, "Alerts", f"told to {operators}")]

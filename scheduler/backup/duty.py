@@ -62,6 +62,10 @@ class Backups:
                 log.error("backup failed", error=error.message, hint=error.hint)  # noqa: TRY400 - said in words
                 await self._note(failed_at=time.time(), error=error.message)
                 await _pause(stop, _PAUSE_AFTER_FAILURE)
+            except OSError as error:  # such as a full disk
+                log.error("backup failed", error=str(error))  # noqa: TRY400 - said in words
+                await self._note(failed_at=time.time(), error=str(error))
+                await _pause(stop, _PAUSE_AFTER_FAILURE)
             except Exception as error:
                 log.exception("backup failed")
                 await self._note(failed_at=time.time(), error=type(error).__name__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,14 @@ class Manifest:
                 hint="Restore an earlier one: `crypto-mcp backup list`.",
             ) from error
 
+    def require_known_version(self) -> None:
+        """Raises `RestoreRefused` for a backup of a newer product. An older one's is migrated by `deploy init`."""
+        if _numbers(self.version) > _numbers(crypto_mcp.__version__):
+            raise RestoreRefused(
+                f"the backup is of version {self.version}, and this is {crypto_mcp.__version__}",
+                hint="Restore with the version that made it, or a newer one.",
+            )
+
     def verify(self, folder: Path) -> None:
         """Raises `RestoreRefused` if a file is missing or is not what was copied."""
         found = checksums(folder)
@@ -64,6 +73,10 @@ class Manifest:
                 f"{len(wrong)} files are not what was backed up, such as {wrong[0]}",
                 hint="Restore an earlier backup, and check the repository: `crypto-mcp backup check`.",
             )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:3])
 
 
 def checksums(folder: Path) -> dict[str, str]:

@@ -49,12 +49,7 @@ async def restore(
 
     Raises `RestoreRefused` if the database is not empty, `RestoreFailed` if MongoDB refuses something.
     """
-    names = [name for name in await client[database].list_collection_names() if not name.startswith("system.")]
-    if names:
-        raise RestoreRefused(
-            f"MongoDB's database {database} has collections: {', '.join(sorted(names)[:5])}",
-            hint="Restore into an empty server, or drop the database first, knowing what you do.",
-        )
+    await _make_room(client, database)
     try:
         documents = {}
         for file in sorted((folder / database).glob("*.bson")):
@@ -63,6 +58,19 @@ async def restore(
     except PyMongoError as error:
         raise RestoreFailed(f"MongoDB refuses what was restored: {error}") from error
     return Replayed(documents, operations, last)
+
+
+async def _make_room(client: AsyncMongoClient[dict[str, Any]], database: str) -> None:
+    """Empty collections go, such as those that `deploy init` has just made; the dump brings them with their options."""
+    names = [name for name in await client[database].list_collection_names() if not name.startswith("system.")]
+    held = [name for name in sorted(names) if await client[database][name].find_one({}, {"_id": 1}) is not None]
+    if held:
+        raise RestoreRefused(
+            f"MongoDB's database {database} has collections that hold documents: {', '.join(held[:5])}",
+            hint="Restore into an empty server, or drop the database first, knowing what you do.",
+        )
+    for name in names:
+        await client[database].drop_collection(name)
 
 
 async def _collection(client: AsyncMongoClient[dict[str, Any]], database: str, file: Path) -> int:

@@ -68,7 +68,7 @@ class Repository:
     async def snapshots(self, *tags: str) -> list[Snapshot]:
         """Those with one of these tags, or all; the oldest first."""
         marks = [word for tag in tags for word in ("--tag", tag)]
-        found: list[dict[str, Any]] = json.loads(await self._restic("snapshots", "--json", *marks)) or []
+        found: list[dict[str, Any]] = json.loads(await self._restic("snapshots", "--no-lock", "--json", *marks)) or []
         rows = [
             Snapshot(
                 row["short_id"],
@@ -96,8 +96,11 @@ class Repository:
         await self._restic("check", f"--read-data-subset={share}")
 
     async def restore(self, snapshot: str, target: Path) -> None:
-        """Writes a snapshot's folders below a folder."""
-        await self._restic("restore", snapshot, "--target", str(target), "--verify")
+        """Writes a snapshot's folders below a folder.
+
+        Without a lock: a repository on a full or read-only disk is restored from as well.
+        """
+        await self._restic("restore", "--no-lock", snapshot, "--target", str(target), "--verify")
 
     async def unlock(self) -> None:
         """Removes locks of processes that are gone."""

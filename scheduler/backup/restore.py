@@ -86,6 +86,7 @@ async def restore(
 ) -> dict[str, Any]:
     """Puts a fetched generation into its place; what came back, for verification. Raises before it changes anything."""
     manifest = Manifest.read(folder)
+    manifest.require_known_version()
     require_room(target)
     done: dict[str, Any] = {"version": manifest.version}
     if target.redis is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -38,7 +39,10 @@ _PROBE_WITHIN = 3.0
 _LONG_WAIT = 60.0
 _REFUSED_A_MINUTE = 60.0
 _BACKUP_OLD_HOURS = 26.0
+_CHANGES_OLD = 300.0
+"""Seconds: what a disaster may cost by the specification."""
 _LEAST_CALLS = 20
+_LONGEST_TEXT = 3000
 
 
 def rules(settings: MonitorSettings) -> list[Rule]:
@@ -49,7 +53,9 @@ def rules(settings: MonitorSettings) -> list[Rule]:
         Rule("memory", "Memory is short", settings.memory_percent, " %", lasting, "Restart what leaks; add memory."),
         Rule("errors", "Calls fail", settings.error_percent, " %", lasting, "`crypto-mcp doctor`, then the logs."),
         Rule("slow", "Answers are slow", settings.response_ms, " ms", lasting, "Look at queue ages and providers."),
-        Rule("away", "A system does not answer", 0.5, "", min(lasting, 20.0), "`crypto-mcp doctor` says why."),
+        Rule(
+            "away", "A system does not answer", 0.5, "", min(lasting, 20.0), "`crypto-mcp doctor` says why.", state=True
+        ),
         Rule("waiting", "Jobs wait for long", _LONG_WAIT, " s", lasting, "docs/operations.md: the queue grows."),
         Rule("dead", "Jobs failed for good", 0.5, "", 0.0, "`crypto-mcp dead list`; replay what was repaired."),
         Rule(
@@ -61,6 +67,7 @@ def rules(settings: MonitorSettings) -> list[Rule]:
             "Somebody tries keys.",
         ),
         Rule("backup", "The last backup is old", _BACKUP_OLD_HOURS, " h", 0.0, "Look at the scheduler's log."),
+        Rule("changes", "Changes are not backed up", _CHANGES_OLD, " s", 0.0, "Scheduler's log; is a disk full?"),
     ]
 
 
@@ -110,9 +117,14 @@ class Monitor:
         found += [Reading("waiting", name, age or 0.0) for name, age in (await self._jobs.ages(*LISTS)).items()]
         found += await self._dead_readings()
         if self._backed_up:
-            made = float(orjson.loads(status).get("full_at", self._since)) if status else self._since
-            found.append(Reading("backup", "backups", (time.time() - made) / 3600))
+            found += self._of_backups(orjson.loads(status) if status else {})
         return [*found, *await asyncio.gather(*(_probe(name, probe) for name, probe in self._probes.items()))]
+
+    def _of_backups(self, said: Mapping[str, Any]) -> list[Reading]:
+        """How old they are. While a full copy is made no changes are kept, so what that takes is no delay."""
+        full, tail = (time.time() - float(said.get(name, self._since)) for name in ("full_at", "tail_at"))
+        late = tail - float(said.get("full_seconds", 0.0))
+        return [Reading("backup", "backups", full / 3600), Reading("changes", "backups", max(0.0, late))]
 
     async def _fronts(self) -> dict[str, dict[str, Any]]:
         names = [key async for key in self._redis.scan_iter(f"{keys.FRONT_VITALS}*", count=500)]
@@ -130,8 +142,8 @@ class Monitor:
         say = log.error if news.raised else log.info
         say("system alert", rule=news.rule.name, raised=news.raised, subjects=news.subjects)
         moment = datetime.now(UTC)
-        state = "on" if news.raised else "off"
-        await self._notify(f"system-{news.rule.name}-{state}-{moment:%Y%m%dT%H%M%S}", news.title, news.text, moment)
+        name = f"system-{news.rule.name}-{'on' if news.raised else 'off'}-{1000 * moment.timestamp():.0f}"
+        await self._notify(name, news.title, news.text, moment)
 
     async def _sign_of_life(self, now: datetime) -> None:
         """Once a day at its hour: who does not get it knows that nobody watches."""
@@ -145,13 +157,14 @@ class Monitor:
     async def _notify(self, name: str, title: str, text: str, at: datetime, *, priority: str = "critical") -> None:
         """The same id twice is one message, also over a change of leaders."""
         for owner in self._settings.operators:
+            whose = hashlib.sha256(owner.encode()).hexdigest()[:10]  # a client's name may be long, or hold any sign
             told = Notification.model_validate(
                 {
-                    "notification_id": f"{name}-{owner}"[:50],
+                    "notification_id": f"{name}-{whose}",
                     "owner": owner,
                     "priority": priority,
                     "title": title,
-                    "text": text,
+                    "text": text[:_LONGEST_TEXT],
                     "at": at,
                     "about": "system",
                 }

@@ -24,6 +24,7 @@ class Rule:
         unit: of readings.
         lasting: seconds it has to last before it is told.
         hint: what to do.
+        state: it holds or not (readings are 1 and 0), and there is no figure to show.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Rule:
     unit: str = ""
     lasting: float = 60.0
     hint: str = ""
+    state: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +62,17 @@ class News:
     def text(self) -> str:
         """Subjects with their readings, and what to do."""
         unit = self.rule.unit
-        rows = [f"{subject}: {value:.3g}{unit}" for subject, value in sorted(self.subjects.items())]
-        above = f"(told above {self.rule.threshold:g}{unit})" if self.raised else ""
+        rows = [
+            subject if self.rule.state else f"{subject}: {_shown(value)}{unit}"
+            for subject, value in sorted(self.subjects.items())
+        ]
+        above = f"(told above {self.rule.threshold:g}{unit})" if self.raised and unit else ""
         return "\n".join([*rows, above, self.rule.hint if self.raised else ""]).strip()
+
+
+def _shown(value: float) -> str:
+    """Three digits are enough for people, and no exponent."""
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ from scheduler.backup.duty import next_hour
 from scheduler.backup.errors import BackupFailed, RestoreRefused
 from scheduler.backup.generation import Sources, begun
 from scheduler.backup.invariants import broken_jobs
+from scheduler.backup.manifest import Manifest
+from scheduler.backup.programs import run
 from scheduler.backup.repository import FULL, Repository
 from scheduler.backup.restore import Target, fetch, require_room, restore
 from tests.servers import free_port
@@ -81,6 +84,7 @@ async def test_what_was_written_after_the_copy_comes_back_too(
         kept = shutil.copytree(generation.folder, tmp_path / "kept")
         assert generation.failure() is None
         await client.drop_database(sources.database)
+        await client[sources.database].create_collection("notes")  # as `deploy init` has made it, and nobody filled it
     done = await restore(kept, Target(redis=empty_redis.data, mongo_url=mongo_server.admin_url), say=lambda _: None)
     assert done["documents"]["notes"] == 1000
     await empty_redis.start()
@@ -147,12 +151,56 @@ async def test_damage_wrong_keys_and_half_finished_backups_are_found_before_anyt
         await Repository(repository.place, "another").prepare()
     with pytest.raises(RestoreRefused, match="there is no snapshot"):
         await fetch(repository, "ffff", None, tmp_path / "fetched")
+    with pytest.raises(BackupFailed, match="wrong password"):
+        await fetch(Repository(repository.place, "another"), "latest", None, tmp_path / "fetched")
     await repository.check()
     pack = next(path for path in (tmp_path / "repository" / "data").rglob("*") if path.is_file())
     pack.chmod(0o600)
     pack.write_bytes(pack.read_bytes()[:-1] + b"?")
     with pytest.raises(BackupFailed, match="restic ended"):
         await repository.check()
+
+
+@pytest.fixture
+async def small_disk(tmp_path: Path) -> AsyncIterator[Path]:
+    """A disk of eight megabytes."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    try:
+        await run(["mount", "-t", "tmpfs", "-o", "size=8m", "small", str(place)])
+    except (BackupFailed, OSError):
+        pytest.skip("a small disk can only be mounted by root")
+    yield place
+    await run(["umount", "--lazy", str(place)])
+
+
+@needs_restic
+async def test_a_full_disk_fails_the_backup_and_costs_none_that_is_there(tmp_path: Path, small_disk: Path) -> None:
+    """It is said in words; the earlier backup is listed and restored from the full disk, and the next succeeds."""
+    repository = Repository(str(small_disk / "repository"), KEY)
+    await repository.prepare()
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "small").write_text("kept")
+    Manifest(0.0, 1.0, "db", {}, []).write(data)
+    await repository.keep([data], FULL)
+    (data / "large").write_bytes(os.urandom(16 << 20))
+    with pytest.raises(BackupFailed, match="no space left on device"):
+        await repository.keep([data], FULL)
+    (small_disk / "filling").write_bytes(b"x" * shutil.disk_usage(small_disk).free)
+    _, folder = await fetch(repository, "latest", None, tmp_path / "fetched")
+    assert (folder / "small").read_text() == "kept"
+    (small_disk / "filling").unlink()
+    (data / "large").unlink()
+    assert await repository.keep([data], FULL)
+
+
+def test_a_backup_of_a_newer_version_is_refused_and_one_of_an_older_is_taken() -> None:
+    """Migrations only go forward."""
+    Manifest(0.0, 1.0, "db", {}, [], version="0.0.1").require_known_version()
+    Manifest(0.0, 1.0, "db", {}, []).require_known_version()
+    with pytest.raises(RestoreRefused, match="is of version 99"):
+        Manifest(0.0, 1.0, "db", {}, [], version="99.0.0").require_known_version()
 
 
 @needs_restic

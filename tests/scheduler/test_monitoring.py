@@ -76,7 +76,7 @@ async def test_every_threshold_reaches_the_operators_through_the_queue(settings:
         sent = [orjson.loads(raw)["params"] for raw in await redis.lrange("notifications:queue", 0, -1)]
         assert len(sent) == len(news) + len(later)
         assert {row["priority"] for row in sent} == {"critical"}
-        assert any("front end web-1: 2.1e+03 ms" in row["text"] for row in sent)
+        assert any("front end web-1: 2100 ms" in row["text"] for row in sent)
         assert orjson.loads(await redis.get(keys.RAISED))["away"] == 1
 
 
