@@ -88,8 +88,8 @@ def restore(
 
 def drill(
     documents: Annotated[int, typer.Option(min=1, help="Documents and rows to lose and bring back.")] = 100_000,
-    seconds: Annotated[float, typer.Option(min=1, help="Writes after the full backup.")] = 45.0,
-    tail_every: Annotated[float, typer.Option(min=0.5, help="Seconds between backups of changes.")] = 15.0,
+    seconds: Annotated[float, typer.Option(min=1, help="Writes after the full backup.")] = 90.0,
+    tail_every: Annotated[float, typer.Option(min=0.5, help="Seconds between backups of changes.")] = 30.0,
     folder: Annotated[Path, typer.Option(help="Where reports are kept.")] = Path(".local/drills"),
 ) -> None:
     """Lose everything on purpose, on servers of its own, and measure what a restore brings back."""

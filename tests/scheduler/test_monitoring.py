@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import orjson
 import pytest
+from pydantic import SecretStr
 from redis.asyncio import Redis
 
 from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.client import JobClient
-from crypto_mcp.settings import MonitorSettings
+from crypto_mcp.settings import BackupSettings, MonitorSettings
 from crypto_mcp.vitals import Vitals
 from scheduler.monitoring.monitor import Monitor, rules
 from scheduler.monitoring.thresholds import News, Reading, Rule, Watch
@@ -78,6 +80,25 @@ async def test_every_threshold_reaches_the_operators_through_the_queue(settings:
         assert {row["priority"] for row in sent} == {"critical"}
         assert any("front end web-1: 2100 ms" in row["text"] for row in sent)
         assert orjson.loads(await redis.get(keys.RAISED))["away"] == 1
+
+
+async def test_changes_that_are_not_backed_up_are_told_long_before_the_next_daily_backup_is_missed(
+    settings: Settings,
+) -> None:
+    """Seven minutes without one are told; while a full copy is made there is none, so what that took is no delay."""
+    settings = settings.model_copy(update={"backup": BackupSettings(repository="/backups", key=SecretStr("k"))})
+    async with Redis.from_url(settings.redis.queue_url.get_secret_value()) as redis:
+        monitor = Monitor(settings, JobClient(redis, settings.queue), redis, {})
+        now = time.time()
+        said = {"full_at": now - 3600, "tail_at": now - 420, "full_seconds": 200}
+        await redis.set(keys.BACKUP, orjson.dumps(said))
+        assert not {"changes", "backup"} & {news.rule.name for news in await monitor.turn()}
+        await redis.set(keys.BACKUP, orjson.dumps(said | {"full_seconds": 20}))
+        told = {news.rule.name: news for news in await monitor.turn()}
+        assert "backup" not in told
+        assert "backups: 400 s" in told["changes"].text
+        await redis.set(keys.BACKUP, orjson.dumps(said | {"tail_at": now}))
+        assert [news.raised for news in await monitor.turn() if news.rule.name == "changes"] == [False]
 
 
 def _raised(news: list[News]) -> set[tuple[str, str]]:
