@@ -120,8 +120,9 @@ restore() {
     until [ -z "$(docker ps -q --filter "label=com.docker.swarm.service.name=${STACK}_$service")" ]; do sleep 1; done
   done
   say "2. databases"
-  once --mount type=volume,source="${STACK}_redis-queue",target=/volumes/redis \
-    --mount type=volume,source="${STACK}_postgresql",target=/volumes/postgresql -- \
+  local label=volume-label=com.docker.stack.namespace=$STACK
+  once --mount "type=volume,source=${STACK}_redis-queue,target=/volumes/redis,$label" \
+    --mount "type=volume,source=${STACK}_postgresql,target=/volumes/postgresql,$label" -- \
     sh -c 'crypto-mcp restore "$@" --redis /volumes/redis --postgres /volumes/postgresql/cluster --work /data --yes &&
       chown -R 999:999 /volumes/redis /volumes/postgresql' restore "$@"
   scaled 1 "${stores[@]}"

@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 FOLDER = Path(__file__).parents[2] / "compose" / "monitoring"
 SOURCES = Path(__file__).parents[2] / "crypto_mcp"
@@ -24,6 +25,20 @@ def test_rules_fire_when_they_should_and_only_then() -> None:
         ["promtool", "test", "rules", "rules.test.yml"], cwd=FOLDER, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_alert_is_tested_to_fire_and_every_threshold_to_hold_still_below() -> None:
+    """An alert that nobody saw fire may have an expression that never does."""
+    rules = yaml.safe_load((FOLDER / "rules.yml").read_text())["groups"][0]["rules"]
+    cases = [
+        case
+        for test in yaml.safe_load((FOLDER / "rules.test.yml").read_text())["tests"]
+        for case in test["alert_rule_test"]
+    ]
+    alerts = {rule["alert"] for rule in rules if "alert" in rule}
+    assert alerts == {case["alertname"] for case in cases if case["exp_alerts"]}
+    silent = {case["alertname"] for case in cases if not case["exp_alerts"]}
+    assert alerts - silent <= {"Watchdog", "SlowAnswers", "FrontEndDown"}
 
 
 def test_rules_and_dashboards_ask_only_for_figures_that_there_are() -> None:
