@@ -44,8 +44,9 @@ def exchange() -> Iterator[SandboxServer]:
 
 @pytest.fixture
 def sandbox(exchange: SandboxServer) -> SandboxServer:
-    """In mid-minute, so that no bar closes unless the test moves the clock."""
+    """In mid-minute and there it stays, so that no bar closes unless the test moves the clock."""
     exchange.mend()
+    exchange.clock.stop()
     exchange.clock.ahead += (20_000 - exchange.clock()) % MINUTE
     return exchange
 

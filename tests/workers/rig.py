@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -24,7 +22,9 @@ from crypto_mcp.jobs.connection import connect
 from crypto_mcp.jobs.leases import known_workers
 from crypto_mcp.models.answers import JobRecord, JobState
 from crypto_mcp.settings import QueueSettings, Settings
+from tests.forked import Forked
 from tests.workers.kinds import LIST, Ask
+from tests.workers.process import work_on
 
 FAST = QueueSettings(
     heartbeat_ttl=1.5,
@@ -40,7 +40,7 @@ FAST = QueueSettings(
 class WorkerProcess:
     """A worker in a process of its own."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: Forked) -> None:
         self.process = process
         self.name = ""
 
@@ -77,11 +77,8 @@ class Rig:
             "CRYPTO_MCP_REDIS__CACHE_URL": redis.cache_url.get_secret_value(),
             **{f"CRYPTO_MCP_QUEUE__{k.upper()}": str(v) for k, v in {**FAST.model_dump(), **queue}.items()},
         }
-        log = (self.folder / "workers.log").open("ab")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.workers.process", *(lists or (LIST,))], env=environment, stderr=log
-        )
-        worker = WorkerProcess(process)
+        log = self.folder / "workers.log"
+        worker = WorkerProcess(Forked(work_on, *(lists or (LIST,)), env=environment, log=log))
         self.workers.append(worker)
         return worker
 
@@ -163,3 +160,8 @@ async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 90.0)
 def lines(path: Path) -> list[str]:
     """What jobs noted."""
     return path.read_text().splitlines() if path.exists() else []
+
+
+async def noted(path: Path) -> bool:
+    """Whether a job has noted anything: its handler has begun."""
+    return bool(lines(path))

@@ -15,7 +15,7 @@ from crypto_mcp.jobs.dead import DeadLetters
 from crypto_mcp.models.answers import JobState
 from tests.workers import kinds
 from tests.workers.kinds import LIST
-from tests.workers.rig import Rig, lines, until
+from tests.workers.rig import Rig, lines, noted, until
 
 
 async def test_a_result_a_record_and_a_cached_key_with_its_ttl(rig: Rig) -> None:
@@ -150,17 +150,13 @@ async def test_a_cancelled_job_whose_worker_dies_is_not_run_again(rig: Rig, tmp_
     notes = tmp_path / "notes"
     first = await rig.worker()
     job = await rig.submit(kinds.SLOW, seconds=60, file=str(notes))
-    await until(lambda: _noted(notes))
+    await until(lambda: noted(notes))
     first.send(signal.SIGSTOP)
     await rig.jobs.cancel(job)
     first.kill()
     await rig.worker()
     await rig.ended(job, JobState.CANCELLED)
     assert len(lines(notes)) == 1
-
-
-async def _noted(notes: Path) -> bool:
-    return bool(lines(notes))
 
 
 async def test_cancelling_kills_the_child_that_computes(rig: Rig, tmp_path: Path) -> None:

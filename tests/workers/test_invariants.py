@@ -14,7 +14,7 @@ from crypto_mcp.jobs.waiting import Watcher
 from crypto_mcp.local.redis_server import RedisServer
 from crypto_mcp.models.answers import JobState
 from tests.workers.kinds import CACHED, FLAKY, KILLING, LIST, QUICK, SLOW, Ask
-from tests.workers.rig import FAST, Rig, lines, until
+from tests.workers.rig import FAST, Rig, lines, noted, until
 
 
 async def test_invariant_1_an_unfinished_job_is_in_exactly_one_place(rig: Rig, tmp_path: Path) -> None:
@@ -102,8 +102,8 @@ async def test_invariant_4_a_paused_worker_cannot_finish_what_was_taken_from_it(
     """Stopped in mid-job for longer than its heartbeat lasts, another finishes; awake again, its own end is refused."""
     notes = tmp_path / "notes"
     paused = await rig.worker()
-    job = await rig.submit(CACHED, seconds=0.8, n=7, file=str(notes))
-    await rig.reached(job, JobState.RUNNING)
+    job = await rig.submit(CACHED, seconds=1.5, n=7, file=str(notes))
+    await until(lambda: noted(notes))
     paused.send(signal.SIGSTOP)
     other = await rig.worker()
     record = await rig.ended(job, JobState.DONE)
