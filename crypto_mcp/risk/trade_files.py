@@ -7,8 +7,10 @@ lower the quantity received and count at the trade's price, so that the cost is 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -94,12 +96,13 @@ def read_trades(text: str, currency: str, file_format: FileFormat | None = None)
     taken: list[tuple[Fill, int]] = []
     dollars: set[str] = set()
     unvalued: set[str] = set()
+    same: Counter[str] = Counter()
     for number, cells in enumerate(rows[header + 1 :], header + 2):
         if not any(cell.strip() for cell in cells):
             continue
         try:
             raw = _PARSERS[found](dict(zip(names, (cell.strip() for cell in cells), strict=False)))
-            taken.append((_fill(raw, currency, dollars, unvalued), number))
+            taken.append((_named(_fill(raw, currency, dollars, unvalued), found, same), number))
         except BadLine as error:
             out.errors.append(LineError(number, error.code, str(error)))
     taken.sort(key=lambda pair: pair[0].at)
@@ -166,6 +169,17 @@ def _fill(raw: _Raw, currency: str, dollars: set[str], unvalued: set[str]) -> Fi
     quantity, fee = (value.quantize(_SMALLEST).normalize() for value in (quantity, fee))
     symbol = raw.base + currency
     return Fill(symbol, raw.market, raw.buys, quantity, raw.price, fee, raw.at, raw.id, raw.leverage)
+
+
+def _named(fill: Fill, file_format: FileFormat, same: Counter[str]) -> Fill:
+    """The trade with an id. Where its exchange gives none, one made of what the line says, and how many lines have said
+    the same so far: two equal fills of one order are two trades, and a file that is taken again has the same ids.
+    """
+    if fill.id is not None:
+        return fill
+    digest = hashlib.blake2b(repr(fill).encode(), digest_size=12).hexdigest()
+    same[digest] += 1
+    return fill._replace(id=f"{file_format}:{digest}:{same[digest]}")
 
 
 def _binance(row: Row) -> _Raw:

@@ -191,10 +191,12 @@ class PortfolioDocuments:
         return found[::-1]
 
     async def known_trades(self, owner: str, name: str, ids: list[str]) -> set[str]:
-        """Which of these trade ids the ledger has."""
+        """Which of these trade ids the ledger has of the portfolio that is there now, not of one deleted before."""
         wanted = set(ids)
-        query = {"user_id": owner, "portfolio_id": name, "data.fills.id": {"$in": ids}}
+        which = {"user_id": owner, "portfolio_id": name}
         with _translated():
+            began = await self._ledger.find_one({**which, "kind": "created"}, {"seq": 1}, sort=[("seq", DESCENDING)])
+            query = {**which, "data.fills.id": {"$in": ids}, "seq": {"$gt": 0 if began is None else began["seq"]}}
             found = await self._ledger.find(query, {"data.fills.id": 1}).to_list(None)
         return {fill["id"] for entry in found for fill in entry["data"]["fills"] if fill.get("id") in wanted}
 

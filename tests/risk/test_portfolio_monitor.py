@@ -169,6 +169,23 @@ async def test_an_import_is_previewed_then_taken_once(ask: Ask, book: str) -> No
     assert again["code"] == "nothing_to_import"
 
 
+async def test_a_file_whose_trades_have_no_ids_is_taken_once_too(ask: Ask, book: str) -> None:
+    text = (
+        '"Date(UTC)","Pair","Side","Price","Executed","Amount","Fee"\n'
+        '"2026-01-05 10:00:00","BTCUSDT","BUY","40000","0.001BTC","40USDT","0USDT"\n'
+        '"2026-01-05 10:00:00","BTCUSDT","BUY","40000","0.001BTC","40USDT","0USDT"\n'
+    )
+    taken = await ask("portfolio_monitor", portfolio_id=book, action="import_trades", csv=text)
+    assert taken["imported"]["trades"] == 2
+    more = text + '"2026-01-06 10:00:00","BTCUSDT","BUY","40000","0.001BTC","40USDT","0USDT"\n'
+    again = await ask("portfolio_monitor", portfolio_id=book, action="import_trades", csv=more)
+    assert (again["imported"]["trades"], again["imported"]["rejected"]) == (1, 2)
+    await ask("portfolio_monitor", portfolio_id=book, action="delete")
+    await ask("portfolio_monitor", portfolio_id=book, action="create")
+    anew = await ask("portfolio_monitor", portfolio_id=book, action="import_trades", csv=more)
+    assert anew["imported"]["trades"] == 3
+
+
 async def test_a_portfolio_counts_in_one_currency(ask: Ask) -> None:
     name = f"p{secrets.token_hex(4)}"
     await ask("portfolio_monitor", portfolio_id=name, action="create", currency="EUR")

@@ -72,6 +72,18 @@ def test_coinbase_reads_trades_behind_its_preamble_and_names_what_is_none() -> N
     assert (fills[0].id, fills[0].at) == ("77", datetime(2026, 1, 5, 10, tzinfo=UTC))
 
 
+def test_trades_without_an_id_have_one_of_what_they_are_so_that_a_file_can_be_taken_twice() -> None:
+    """Binance names no trades. Two fills that say the same are two; later exports that overlap name them the same."""
+    head, bought, *others = BINANCE.splitlines()
+    twice = "\n".join([head, bought, bought, *others])
+    ids = [fill.id for fill in first(twice).fills]
+    assert len(set(ids)) == 4
+    overlapping = "\n".join([head, '"2026-01-03 10:00:00","ETHUSDT","BUY","1","9ETH","9USDT","0"', bought, bought])
+    assert {fill.id for fill in first(overlapping).fills[1:]} < set(ids)
+    assert {fill.id for fill in first(BINANCE).fills} < set(ids)
+    assert first(twice.replace("40,000.00", "40,000.01")).fills[1].id not in ids
+
+
 def test_kraken_has_its_own_names_for_coins() -> None:
     found = first(KRAKEN)
     assert [fill.symbol for fill in found.fills] == ["BTCUSDT", "DOGEUSDT"]
