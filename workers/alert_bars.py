@@ -37,6 +37,9 @@ class NotThereYet(SourceUnavailable):
 _MARGIN = 2
 """Bars beyond what the newest value takes: the value before it, and one to spare."""
 
+_REARM_BARS = 10_000
+"""Bars that `rearm` is looked for on; an alert that was told longer ago is taken to have been told then."""
+
 
 async def evaluate_alerts(job: Job, params: EvaluateParams) -> Fired:
     """Looks where the conditions on these bars became true, and fires the alerts that have them."""
@@ -144,19 +147,26 @@ async def _fire_at(
             event = f"b{closed}"
             if event in alert["recent"]:
                 tally.touched.append(alert["alert_id"])
-            elif await _rearmed(alert, bars, place):
+            elif await _rearmed(services, alert, closed):
                 handle(tally, alert, Event(event, at, max(at, now), float(candles.close[place])))
         await settle(services, tally)
 
 
-async def _rearmed(alert: Document, bars: Bars, place: int) -> bool:
-    """Whether the alert's `rearm` held since it fired last; without one it always may fire."""
+async def _rearmed(services: Services, alert: Document, closed: int) -> bool:
+    """Whether the alert's `rearm` held on a bar that closed since it was told last and up to `closed` (ms).
+
+    The bars of the condition are not enough: `rearm` looks back by itself, and to whenever the alert was told.
+    """
     text, last = alert.get("rearm"), alert.get("triggered_at")
     if not text or last is None:
         return True
-    held = await asyncio.to_thread(evaluate, parse(text), bars.candles, bars.higher)
-    since = bars.candles.close_time > last.timestamp() * 1000
-    return bool(np.any(held[: place + 1] & since[: place + 1]))
+    condition, timeframe = parse(text), Timeframe(alert["timeframe"])
+    step, told = timeframe.milliseconds, round(last.timestamp() * 1000)
+    count = min((closed - told) // step + 1, _REARM_BARS)
+    found = await bars_for(services, alert["symbol"], timeframe, closed - step, count, [condition])
+    held = await asyncio.to_thread(evaluate, condition, found.candles, found.higher)
+    since = (found.candles.close_time > told) & (found.candles.close_time <= closed)
+    return bool(np.any(held & since))
 
 
 async def _intrabar(services: Services, tally: Tally, params: EvaluateParams) -> int:

@@ -120,7 +120,7 @@ async def _judge(
             tally.touched.append(alert["alert_id"])
         elif holds and not alert.get("was"):
             handle(tally, alert, Event(event, at, at, value), {"was": True})
-        elif not holds and alert.get("was"):
+        elif alert.get("was") and metric.released(value, alert.get("hysteresis_percent") or 0.0):
             tally.changes.append(
                 ({"alert_id": alert["alert_id"], "version": alert["version"]}, {"$set": {"was": False}})
             )

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 DAYS = 30
 _DAY = 86_400_000
-_MOST_BARS = 3000
+_QUICK_BARS = 3000
+"""Bars that the making of an alert is held up for; `test` looks at all of the thirty days."""
+
 _SHOWN = 5
 _FUNDINGS = 90
 _OFTEN, _NEARLY_ALWAYS = 5.0, 95.0
@@ -42,16 +44,24 @@ class Trial:
 
 
 async def trial(
-    job: Job, definition: Definition, *, price: float | None, hysteresis: float = 0.0, scan: ScanParams | None = None
+    job: Job,
+    definition: Definition,
+    *,
+    price: float | None,
+    hysteresis: float = 0.0,
+    scan: ScanParams | None = None,
+    thorough: bool = False,
 ) -> Trial:
-    """Of a definition. `price` is the symbol's last one, where it is known. Raises what the sources raise."""
+    """Of a definition. `price` is the symbol's last one, where it is known; `thorough`: of short bars too all of the
+    thirty days. Raises what the sources raise.
+    """
     if scan is not None:
         return await _scan(job, scan)
     if definition.level is not None:
         return await _level(job, definition, definition.level, price, hysteresis)
     if definition.metric is not None:
         return await _metric(job, definition)
-    return await _bars(job, definition)
+    return await _bars(job, definition, thorough=thorough)
 
 
 async def _level(job: Job, definition: Definition, level: Level, price: float | None, hysteresis: float) -> Trial:
@@ -96,11 +106,12 @@ def crossings(candles: Candles, level: Level, hysteresis: float) -> list[int]:
     return [move.at for move in moves if levels.step(move)[0]]
 
 
-async def _bars(job: Job, definition: Definition) -> Trial:
+async def _bars(job: Job, definition: Definition, *, thorough: bool) -> Trial:
     assert definition.symbol is not None
     assert definition.timeframe is not None
     condition, step = parse(definition.condition), definition.timeframe.milliseconds
-    count = max(2, min(DAYS * _DAY // step, _MOST_BARS))
+    count = max(2, DAYS * _DAY // step)
+    count = count if thorough else min(count, _QUICK_BARS)
     now = int(await job.services.market.now() * 1000)
     bars = await bars_for(
         job.services, definition.symbol, definition.timeframe, now // step * step - step, count, [condition]

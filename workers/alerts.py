@@ -25,7 +25,7 @@ from workers.analysis import sample_candles
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from crypto_mcp.models.alerts import Action
+    from crypto_mcp.models.alerts import Action, Watch
     from workers.job import Job
 
     Document = dict[str, Any]
@@ -90,7 +90,10 @@ async def _understand(job: Job, params: AlertParams) -> _Understood:
     """What is meant, checked against the exchange and the owner's portfolios."""
     if params.scan is not None:
         words = params.scan.condition or params.scan.scan_type
-        sentence = f"A symbol that was not there before matches the screen {words}."
+        if params.scan.condition and params.scan.scan_type != "custom":
+            words = f"{params.scan.scan_type} and ({params.scan.condition})"
+        frames = ", ".join(str(each) for each in params.scan.timeframes)
+        sentence = f"A symbol that was not there before matches the screen {words} on {frames}."
         return _Understood(Definition("scan", "scan", words, sentence, timeframe=params.scan.timeframes[0]))
     definition = understand(
         params.condition or "",
@@ -138,6 +141,7 @@ async def _create(job: Job, params: AlertParams) -> AlertReport:
     documents, owner = job.services.mongo.alerts, job.client
     await documents.prepare()
     understood = await _understand(job, params)
+    _fits(params, understood.definition.watch)
     options = await _options(job, params)
     found = await _tried(job, params, understood.definition, understood.price)
     document = options | await _watched(job, understood, found, params.hysteresis_percent or 0.0, number=0)
@@ -173,7 +177,8 @@ async def _within_quota(job: Job, alert_id: str) -> None:
 
 async def _tried(job: Job, params: AlertParams, definition: Definition, price: float | None) -> Trial:
     hysteresis = params.hysteresis_percent or 0.0
-    return await tried(job, definition, price=price, hysteresis=hysteresis, scan=params.scan)
+    thorough = params.action == "test"
+    return await tried(job, definition, price=price, hysteresis=hysteresis, scan=params.scan, thorough=thorough)
 
 
 async def _options(job: Job, params: AlertParams) -> Document:
@@ -197,6 +202,20 @@ async def _options(job: Job, params: AlertParams) -> Document:
     options["priority"] = params.priority or "normal"
     options["whatsapp_number"] = await alert_channels.masked_number(job, params.channel)
     return options
+
+
+def _fits(params: AlertParams, watch: Watch) -> None:
+    """Refuses what an alert of this kind would not heed: nobody should rely on it."""
+    if params.rearm is not None and watch not in ("bars", "intrabar"):
+        raise InvalidRequest(
+            "rearm: only conditions on bars have one",
+            hint="Give `timeframe` to look at bars; hysteresis_percent says how far a price or figure must go back.",
+        )
+    if params.hysteresis_percent and watch not in ("price", "metric"):
+        raise InvalidRequest(
+            "hysteresis_percent: only a price or a figure has one",
+            hint="Say in `rearm` what must hold before it fires again, such as rsi > 45.",
+        )
 
 
 async def _watched(job: Job, understood: _Understood, found: Trial, hysteresis: float, *, number: int) -> Document:
@@ -238,6 +257,7 @@ async def _test(job: Job, params: AlertParams) -> AlertReport:
     if params.alert_id is not None:
         params = _as_kept(await _existing(job, params), params)
     understood = await _understand(job, params)
+    _fits(params, understood.definition.watch)
     if params.message:
         checked(params.message)
     found = await _tried(job, params, understood.definition, understood.price)
@@ -309,8 +329,11 @@ async def _update(job: Job, params: AlertParams) -> AlertReport:
         fields["charts"] = options["charts"]
     said: list[str] = []
     run: DryRun | None = None
-    if given & _DEFINING:
+    if not given & _DEFINING:
+        _fits(merged, alert["watch"])
+    else:
         understood = await _understand(job, merged)
+        _fits(merged, understood.definition.watch)
         found = await _tried(job, merged, understood.definition, understood.price)
         fields |= await _watched(job, understood, found, merged.hysteresis_percent or 0.0, number=alert["number"])
         fields["status"] = "paused" if alert["status"] == "paused" else "active"

@@ -22,6 +22,7 @@ from workers.risk_edges import NoEdge, edge_of
 from workers.risk_portfolio import effect_on
 
 if TYPE_CHECKING:
+    from crypto_mcp.market.candles import MarketCandles
     from crypto_mcp.models.candles import Floats
     from crypto_mcp.models.risk import SizeView
     from crypto_mcp.risk.sizing import Size
@@ -49,14 +50,19 @@ async def risk_assessment(job: Job, params: RiskParams) -> RiskAssessment:
     )
     trade = Trade.of(params, rules, present(market.candles), edge)
     size = _size(trade)
+    # In a thread: before the kernels are compiled it takes seconds, and the loop has heartbeats to send.
+    found = await asyncio.to_thread(_assessed, trade, size, market, days.candles.close)
+    if params.portfolio_id is not None:
+        found.portfolio, more = await effect_on(job, params, size)
+        found.warnings = worst_first([*found.warnings, *more])
+    return found
+
+
+def _assessed(trade: Trade, size: Size, market: MarketCandles, closes: Floats) -> RiskAssessment:
+    """All but what it does to a portfolio. Pure. `closes` are the symbol's daily closes."""
+    params = trade.params
     margin = assessment.margin_of(trade, size)
     gap = assessment.gap_of(trade, size)
-    close = days.candles.close
-    warnings = assessment.warnings_of(trade, size, margin, gap)
-    effect = None
-    if params.portfolio_id is not None:
-        effect, more = await effect_on(job, params, size)
-        warnings = worst_first([*warnings, *more])
     return RiskAssessment(
         symbol=market.symbol,
         timestamp=datetime.now(UTC),
@@ -72,11 +78,10 @@ async def risk_assessment(job: Job, params: RiskParams) -> RiskAssessment:
         break_even=trade.idea.break_even.quantize(params.entry / 10**7),
         targets=assessment.targets_of(trade, size),
         gap=gap,
-        tail=assessment.tail_of(trade, size, np.diff(close) / close[:-1]),
+        tail=assessment.tail_of(trade, size, np.diff(closes) / closes[:-1]),
         kelly=assessment.kelly_of(trade),
         projection=assessment.projection_of(trade, size),
-        portfolio=effect,
-        warnings=warnings,
+        warnings=assessment.warnings_of(trade, size, margin, gap),
         other_sizes=_others(trade) if params.detail == "full" else [],
         assumptions=_assumptions(trade) if params.detail == "full" else [],
         data=provenance(market, params.timeframe),

@@ -16,8 +16,11 @@ from workers.portfolio_market import market_of
 
 if TYPE_CHECKING:
     from crypto_mcp.models.risk import RiskParams, RiskWarning
+    from crypto_mcp.risk.performance import Sample
     from crypto_mcp.risk.sizing import Size
     from workers.job import Job
+    from workers.portfolio_ledger import State
+    from workers.portfolio_market import Market
 
 
 async def effect_on(job: Job, params: RiskParams, size: Size) -> tuple[PortfolioEffect | None, list[RiskWarning]]:
@@ -32,6 +35,12 @@ async def effect_on(job: Job, params: RiskParams, size: Size) -> tuple[Portfolio
     )
     symbols = [params.symbol, *(position.symbol for position in state.book.held)]
     market = await market_of(job.services, symbols, f"BTC{state.document['currency']}")
+    return await asyncio.to_thread(_effect, params, size, state, market, samples_of(stored))
+
+
+def _effect(
+    params: RiskParams, size: Size, state: State, market: Market, samples: list[Sample]
+) -> tuple[PortfolioEffect | None, list[RiskWarning]]:
     valuation = value(state.book, market.prices)
     held, missing = exposures(valuation.priced, market.returns)
     equity = float(valuation.equity)
@@ -39,7 +48,6 @@ async def effect_on(job: Job, params: RiskParams, size: Size) -> tuple[Portfolio
     effect = added(held, market.returns, params.symbol, sign * float(size.notional), equity)
     if effect is None:
         return None, []
-    samples = samples_of(stored)
     fall = round(100 * float(drawdowns(growth_factors(samples))[-1]), 2) if len(samples) > 1 else None
     view = PortfolioEffect(
         portfolio_id=state.name,

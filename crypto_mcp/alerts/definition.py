@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
 
@@ -41,8 +41,14 @@ PERCENTAGES = frozenset(
 METRICS = MARKET_METRICS | PORTFOLIO_METRICS
 
 _METRIC = re.compile(
-    r"\s*(open\s+interest|[a-z_0-9]+)\s*(>=|<=|>|<)\s*(-?)\s*(\d+(?:\.\d+)?|\.\d+)\s*(%?)\s*", re.IGNORECASE
+    rf"\s*([a-z_0-9]+(?:\s+[a-z]+){{0,2}})\s*(>=|<=|>|<|above|below)\s*(-?)\s*{shortcuts.NUMBER}\s*(%?)\s*",
+    re.IGNORECASE,
 )
+_SPOKEN = {
+    "funding_rate": "funding", "oi": "open_interest", "oi_change": "open_interest_change", "profit": "pnl",
+    "var": "var_95",
+}  # fmt: skip
+_SIGNS = {"above": ">", "below": "<"}
 _SIGN_WORDS = {">": "is above", ">=": "is at least", "<": "is below", "<=": "is at most"}
 _CROSSINGS: tuple[tuple[str, Side], ...] = (
     ("close > {0}", "above"),
@@ -100,6 +106,11 @@ class Metric:
             self.sign
         ]
 
+    def released(self, value: float, hysteresis_percent: float) -> bool:
+        """Whether the figure has come back so far that it may fire again: by so many percent of its bound."""
+        back = abs(self.bound) * hysteresis_percent / 100
+        return not replace(self, bound=self.bound + (-back if self.sign.startswith(">") else back)).holds(value)
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -145,19 +156,18 @@ def understand(
         return _of_portfolio(text, portfolio_id)
     written = shortcuts.read(text, named=symbol is not None, words=frozenset(METRICS))
     symbol, timeframe = symbol or written.symbol, written.timeframe or timeframe
-    metric = metric_of(written.condition)
+    metric, condition = _read(written, text)
     if metric is not None and metric.name in PORTFOLIO_METRICS:
         raise InvalidRequest(
             f"{metric.name} is a figure of a portfolio", hint="Give portfolio_id; `default` is the usual one."
         )
-    if metric is None and written.from_now is None:
-        condition = _parsed(written, text)
     if symbol is None:
         raise NoSymbol("the alert names no symbol", hint="Write it first, `BTC > 45k`, or give `symbol`.")
     if metric is not None:
         return _of_metric(metric, symbol=symbol)
     if written.from_now is not None:
         return _from_now(written.from_now, symbol)
+    assert condition is not None
     level = level_of(condition) if timeframe is None and not intrabar else None
     if level is not None:
         return price_alert(level, symbol)
@@ -208,15 +218,17 @@ def metric_of(text: str) -> Metric | None:
     if found is None:
         return None
     name = "_".join(found[1].lower().split())
+    name = _SPOKEN.get(name, name)
     if name not in METRICS:
         return None
-    if name in PERCENTAGES and not found[5]:
+    if name in PERCENTAGES and not found[6]:
         raise ConditionError(
-            f"{name} is a percentage", column=found.end(4) + 1, found=found[4], advice=f"Write {found[3]}{found[4]}%."
+            f"{name} is a percentage", column=found.start(4) + 1, found=found[4], advice=f"Write {found[3]}{found[4]}%."
         )
-    if name not in PERCENTAGES and found[5]:
-        raise ConditionError(f"{name} is no percentage", column=found.start(5) + 1, found="%", advice="Leave it out.")
-    return Metric(name, found[2], float(f"{found[3]}{found[4]}"))
+    if name not in PERCENTAGES and found[6]:
+        raise ConditionError(f"{name} is no percentage", column=found.start(6) + 1, found="%", advice="Leave it out.")
+    sign = found[2].lower()
+    return Metric(name, _SIGNS.get(sign, sign), float(f"{found[3]}{shortcuts.spelled(found[4], found[5])}"))
 
 
 def _of_portfolio(text: str, portfolio_id: str) -> Definition:
@@ -259,22 +271,28 @@ def _from_now(percent: float, symbol: str) -> Definition:
     )
 
 
-def _parsed(written: shortcuts.Written, text: str) -> Condition:
-    """The condition; a column of an error is that of what was written, where it stands there."""
+def _read(written: shortcuts.Written, text: str) -> tuple[Metric | None, Condition | None]:
+    """The figure or the condition; a column of an error is that of what was written, where it stands there."""
     try:
-        return parse(written.condition)
+        metric = metric_of(written.condition)
+        needless = metric is not None or written.from_now is not None
+        return metric, None if needless else parse(written.condition)
     except ConditionError as error:
-        if written.column is None or written.column == 1:
-            raise
-        what = error.message.partition(": ")[2]
         raise ConditionError(
-            what,
-            column=min(error.column + written.column - 1, len(text) + 1),
+            error.message.partition(": ")[2],
+            column=_column_in(text, written, error),
             found=error.found,
             nearest=error.nearest,
             advice=error.hint.partition("For example:")[0].strip() if not error.nearest else "",
             example=error.example,
         ) from None
+
+
+def _column_in(text: str, written: shortcuts.Written, error: ConditionError) -> int:
+    at = error.column - 1
+    if written.places:
+        return written.places[at] + 1 if at < len(written.places) else len(text) + 1
+    return max(text.find(error.found), 0) + 1  # a shortcut was put together anew: where the text says what was found
 
 
 def _type(condition: Condition) -> AlertType:

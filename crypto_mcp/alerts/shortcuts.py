@@ -22,10 +22,10 @@ _OPERATORS = {
     "crosses below": "crosses_below", "breaks below": "crosses_below", "falls below": "crosses_below",
 }  # fmt: skip
 _OPERATOR = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in sorted(_OPERATORS, key=len, reverse=True))
-_NUMBER = r"\$?\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)\s*([kmb])?"
+NUMBER = r"\$?\s*(\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)\s*([kmb])?"
 _SCALES = {"k": 3, "m": 6, "b": 9}
 
-_LEVEL = re.compile(rf"(?:price\s+|is\s+)*({_OPERATOR})\s*{_NUMBER}", re.IGNORECASE)
+_LEVEL = re.compile(rf"(?:price\s+|is\s+)*({_OPERATOR})\s*{NUMBER}", re.IGNORECASE)
 _MOVE = re.compile(
     r"(?:price\s+)?(moves?|changes?|up|rises?|gains?|down|falls?|drops?|loses?|\+|-)?\s*(?:by\s+)?(\d+(?:\.\d+)?)\s*%"
     r"(?:\s*(?:in|within|over|per)\s*(\d+)?\s*(minutes?|mins?|m|hours?|h|days?|d|weeks?|w))?",
@@ -35,7 +35,7 @@ _VOLUME = re.compile(
     r"volume\s*(?:spike\s*)?(>=?|above|over)?\s*(\d+(?:\.\d+)?)\s*(?:x|times)(?:\s*(?:the\s+)?average)?", re.IGNORECASE
 )
 _INDICATOR = re.compile(
-    rf"([a-z_]\w*)\s*(\(\s*[\d.,\s]*\)|\d+)?\s*({_OPERATOR})\s*(-?)\s*{_NUMBER}\s*(%)?", re.IGNORECASE
+    rf"([a-z_]\w*)\s*(\(\s*[\d.,\s]*\)|\d+)?\s*({_OPERATOR})\s*(-?)\s*{NUMBER}\s*(%)?", re.IGNORECASE
 )
 _STRUCTURE = re.compile(
     r"(?:(new|enters|in|touches)\s+(?:an?\s+)?)?(bullish|bearish|demand|supply)?\s*"
@@ -59,14 +59,14 @@ class Written:
         symbol: in the exchange's spelling; None where none is named.
         timeframe: of the bars, where it is named or follows from a window.
         condition: in the language.
-        column: where the condition begins in the text, from 1; None if it is not a part of it as it stands.
+        places: of each character of the condition where it stands in the text, from 0; empty for a shortcut.
         from_now: percent of the price now that the level lies away, for `+5%` without a window.
     """
 
     symbol: str | None
     timeframe: Timeframe | None
     condition: str
-    column: int | None = None
+    places: tuple[int, ...] = ()
     from_now: float | None = None
 
 
@@ -79,14 +79,25 @@ def read(text: str, *, named: bool, words: frozenset[str] = frozenset()) -> Writ
         words: further words that no symbol has, such as `drawdown`.
     """
     symbol, begin = _symbol(text, named=named, words=words)
-    rest = text[begin:]
-    timeframe, plain = _timeframe(rest)
+    timeframe, plain, places = _timeframe(text, begin)
     short = _shortcut(plain.strip().rstrip("."))
     if short is not None:
-        return Written(symbol, short.timeframe or timeframe, short.condition, None, short.from_now)
-    condition = _K.sub(lambda found: _number(found[1], "k"), plain)
-    column = begin + len(rest) - len(rest.lstrip()) + 1 if condition == rest else None
-    return Written(symbol, timeframe, condition.strip(), column)
+        return Written(symbol, short.timeframe or timeframe, short.condition, (), short.from_now)
+    return Written(symbol, timeframe, *_spelled_out(plain, places))
+
+
+def _spelled_out(plain: str, places: list[int]) -> tuple[str, tuple[int, ...]]:
+    """The text with `45k` as 45000, without blanks around it; each character with its place."""
+    parts: list[tuple[str, int]] = []
+    end = 0
+    for found in _K.finditer(plain):
+        parts += zip(plain[end : found.start()], places[end : found.start()], strict=True)
+        parts += ((digit, places[found.start()]) for digit in spelled(found[1], "k"))
+        end = found.end()
+    parts += zip(plain[end:], places[end:], strict=True)
+    written = "".join(character for character, _ in parts)
+    first, last = len(written) - len(written.lstrip()), len(written.rstrip())
+    return written[first:last], tuple(place for _, place in parts[first:last])
 
 
 def _symbol(text: str, *, named: bool, words: frozenset[str]) -> tuple[str | None, int]:
@@ -97,15 +108,21 @@ def _symbol(text: str, *, named: bool, words: frozenset[str]) -> tuple[str | Non
     return exchange_symbol(found[1]), found.end()
 
 
-def _timeframe(rest: str) -> tuple[Timeframe | None, str]:
-    """The timeframe that stands by itself, and the text without it; that of a window (`in 1h`) stays."""
+def _timeframe(text: str, begin: int) -> tuple[Timeframe | None, str, list[int]]:
+    """The timeframe that stands by itself behind `begin`, the text without it, and where its characters stand.
+
+    That of a window (`in 1h`) stays.
+    """
+    rest = text[begin:]
     for found in _FRAME.finditer(rest):
         before = rest[: found.start()].rstrip().lower()
         if before.endswith((" in", " within", " over", " per", ">", "<", "=")) or before in ("in", "within", "over"):
             continue
         name = found[1].lower()
-        return Timeframe(_NAMED_FRAMES.get(name, name)), rest[: found.start()] + rest[found.end() :].lstrip()
-    return None, rest
+        behind = rest[found.end() :].lstrip()
+        places = [*range(begin, begin + found.start()), *range(len(text) - len(behind), len(text))]
+        return Timeframe(_NAMED_FRAMES.get(name, name)), rest[: found.start()] + behind, places
+    return None, rest, list(range(begin, len(text)))
 
 
 def _shortcut(text: str) -> Written | None:
@@ -130,14 +147,14 @@ def _compared(left: str, operator: str, right: str) -> str:
 
 def _level(found: re.Match[str]) -> Written:
     operator, number, scale = found.groups()
-    return Written(None, None, _compared("price", operator, _number(number, scale)))
+    return Written(None, None, _compared("price", operator, spelled(number, scale)))
 
 
 def _move(found: re.Match[str]) -> Written | None:
     way, percent, count, unit = found.groups()
     sign = {"u": 1, "r": 1, "g": 1, "+": 1, "d": -1, "f": -1, "l": -1, "-": -1}.get((way or " ")[0].lower(), 0)
     if unit is None:
-        return Written(None, None, "", None, sign * float(percent)) if sign else None
+        return Written(None, None, "", (), sign * float(percent)) if sign else None
     minutes = int(count or 1) * _UNITS[unit[0].lower()]
     for timeframe in _FINEST:
         bars, rest = divmod(minutes * 60_000, timeframe.milliseconds)
@@ -174,7 +191,7 @@ def _indicator(found: re.Match[str]) -> Written | None:
     if name.lower() not in OUTPUTS and name.lower() != "volume":
         return None
     settings = f"({arguments.strip('() ')})" if arguments and arguments.strip("() ") else ""
-    right = f"{sign}{_number(number, scale)}{percent or ''}"
+    right = f"{sign}{spelled(number, scale)}{percent or ''}"
     return Written(None, None, _compared(f"{name.lower()}{settings}", operator, right))
 
 
@@ -188,7 +205,7 @@ def _part(text: str) -> str:
     return short.condition if short is not None and short.condition else text.strip()
 
 
-def _number(digits: str, scale: str | None) -> str:
+def spelled(digits: str, scale: str | None) -> str:
     """As the language writes it, exactly: `45k` is 45000, `1.5m` 1500000."""
     whole, _, part = digits.replace(",", "").partition(".")
     places = _SCALES.get((scale or "").lower(), 0)

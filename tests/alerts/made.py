@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from crypto_mcp.alerts.definition import Level, Side, price_alert
+from crypto_mcp.models.timeframes import Timeframe
 from workers.alerts import level_document
 
 _LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,4 +26,16 @@ def price_document(
         "repeat": repeat, "number": 0, "armed_number": 0 if armed else -1, "armed_at": _LONG_AGO, "version": 1,
         "created_at": _LONG_AGO, "changed_at": _LONG_AGO, "firings": 0, "suppressed": 0, "recent": [], "outbox": [],
         "priority": "normal", "channel": channel,
+    }  # fmt: skip
+
+
+def bar_document(
+    alert_id: str, symbol: str, timeframe: Timeframe, condition: str, *, owner: str, armed_at: datetime,
+    repeat: bool = False, rearm: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The document of an alert on closed bars that is armed since a time."""
+    made = price_document(alert_id, symbol, "above", Decimal(1), owner=owner, repeat=repeat)
+    return made | {
+        "type": "technical", "watch": "bars", "condition": condition, "sentence": condition, "level": None,
+        "timeframe": str(timeframe), "rearm": rearm, "armed_at": armed_at,
     }  # fmt: skip

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from crypto_mcp.alerts.definition import understand
+from crypto_mcp.alerts.definition import NoSymbol, understand
 from crypto_mcp.alerts.message import BadTemplate, checked, filled
 from crypto_mcp.conditions import ConditionError
 from crypto_mcp.errors import InvalidRequest
@@ -33,6 +36,8 @@ from crypto_mcp.errors import InvalidRequest
         ("btc new bearish fvg", "BTCUSDT", "1h", "structure", 'new_fvg("bearish")'),
         ("btc touches demand", "BTCUSDT", "1h", "structure", 'in_order_block("demand")'),
         ("btc funding > 0.05%", "BTCUSDT", None, "funding", "funding > 0.05%"),
+        ("btc funding rate above 0.05%", "BTCUSDT", None, "funding", "funding > 0.05%"),
+        ("eth oi > 1.5m", "ETHUSDT", None, "funding", "open_interest > 1500000"),
         (
             "btc 15m rsi < 30 then close > ema(20) within 3 bars",
             "BTCUSDT",
@@ -59,6 +64,10 @@ def test_a_window_in_a_shortcut_is_not_the_timeframe_beside_it() -> None:
     [
         ("BTC rsx(14) < 30", 5, "Did you mean rsi?"),
         ("BTC funding > 0.05", 15, "0.05%"),
+        ("btc 4h rsx(14) < 30 and close > 45k", 8, "Did you mean rsi?"),
+        ("btc close > 45k and rsx > 3", 21, "Did you mean rsi?"),
+        ("BTC > 70k and eth > 4k", 5, "For example"),
+        ("eth 1h rsi < 30 then clse > ema(20) within 3 bars", 22, "Did you mean close?"),
         ("BTC 4h rsi(14) <", None, "For example"),
         ("BTC __import__('os').system('ls')", None, "For example"),
     ],
@@ -68,6 +77,27 @@ def test_what_cannot_be_read_is_pointed_at(text: str, column: int | None, hint: 
         understand(text)
     assert column is None or refused.value.column == column
     assert hint in refused.value.hint
+
+
+_TYPE = re.compile(r"^\| `(\w+)` \| (.+?) \| [^|]+ \|$", re.MULTILINE)
+
+
+def test_what_the_page_on_alerts_has_people_write_is_understood() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
+    table = page.partition("## What can be watched")[2].partition("## ")[0]
+    seen = set()
+    for kind, written in _TYPE.findall(table):
+        for text in written.split("`")[1::2]:
+            if text.startswith('"') or " " not in text:
+                continue
+            portfolio = "default" if kind == "portfolio" else None
+            try:
+                found = understand(text, portfolio_id=portfolio)
+            except NoSymbol:
+                found = understand(text, symbol="BTCUSDT")
+            assert found.type == kind, text
+            seen.add(kind)
+    assert seen == {"price", "percent", "technical", "volume", "structure", "funding", "portfolio"}
 
 
 def test_a_portfolios_figures_need_the_portfolio_and_a_price_the_symbol() -> None:
