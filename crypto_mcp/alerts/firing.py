@@ -64,5 +64,8 @@ def end_of_quiet(quiet: str, zone: str | None, now: datetime) -> datetime | None
         inside, days = of_day >= begin or of_day < end, int(of_day >= begin)
     if not inside:
         return None
-    # Of the wall clock: where the clocks change that night it is the hour that the clock on the wall shows.
-    return datetime.combine(local.date() + timedelta(days=days), end, local.tzinfo).astimezone(now.tzinfo)
+    # Of the wall clock: where the clocks change that night it is the hour that the clock on the wall shows, and of an
+    # hour that comes twice the one that is still to come.
+    over = datetime.combine(local.date() + timedelta(days=days), end, local.tzinfo)
+    first, second = (over.replace(fold=fold).astimezone(now.tzinfo) for fold in (0, 1))
+    return first if first > now else second

@@ -130,6 +130,7 @@ class Stack:
             "ACCESS__PEPPER": self._pepper,
             "NOTIFY__ENCRYPTION_KEY": self._numbers,
             "NOTIFY__WEBHOOK_NETWORKS": json.dumps([str(each) for each in self._webhook_networks()]),
+            "ALERTS__CHARTS_URL": self.settings.alerts.charts_url or http_url(server.host, server.port),
             "SERVER__HOST": server.host,
             "SERVER__PORT": str(server.port),
             "SERVER__WORKERS": str(self._front_end_processes()),

@@ -33,11 +33,12 @@ _LARGEST_MESSAGE = 4 * 1024 * 1024
 
 
 class Tick(NamedTuple):
-    """A last price: as the exchange wrote it, and its time in ms."""
+    """A last price: as the exchange wrote it, its time in ms, and whose it is."""
 
     symbol: str
     price: str
     at: int
+    source: str
 
 
 class Bar(NamedTuple):
@@ -144,7 +145,7 @@ def _event(message: bytes, source: str) -> Event | None:
         data = said.get("data", said)
         kind = data.get("e")
         if kind == "24hrMiniTicker":
-            return _tick(data)
+            return _tick(data, source)
         if kind == "kline":
             return _bar(data, source)
         if kind == "serverShutdown":
@@ -154,10 +155,10 @@ def _event(message: bytes, source: str) -> Event | None:
     return None
 
 
-def _tick(data: dict[str, Any]) -> Tick:
+def _tick(data: dict[str, Any], source: str) -> Tick:
     if not float(data["c"]) > 0 or type(data["E"]) is not int:
         raise bad_data("a price that cannot be")
-    return Tick(str(data["s"]), str(data["c"]), data["E"])
+    return Tick(str(data["s"]), str(data["c"]), data["E"], source)
 
 
 def _bar(data: dict[str, Any], source: str) -> Bar:

@@ -180,6 +180,7 @@ class ProfitView(Sparse):
     total: Exact = Field(description="realised + unrealised - fees + funding.")
     total_percent: float | None = Field(None, description="Over contributions.")
     by_day: dict[str, Exact] = Field({}, description="Realised less costs of the last days with any.")
+    by_symbol: dict[str, Exact] = Field({}, description="Total of each, closed ones included; with `detail` full.")
 
 
 class ExposureView(Sparse):

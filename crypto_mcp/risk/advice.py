@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -13,11 +14,11 @@ from crypto_mcp.risk.allocation import weights
 from crypto_mcp.risk.concentration import beta
 from crypto_mcp.risk.covariance import ledoit_wolf
 from crypto_mcp.risk.report import days_to_exit, percent, shown
-from crypto_mcp.risk.rounding import orderable
+from crypto_mcp.risk.rounding import ceil_to_step, orderable
 from crypto_mcp.risk.tail import tail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -187,9 +188,11 @@ def _kept_share(held: Exposures, i: int, limit: float) -> float | None:
 
 
 def _reducing(each: Priced, share: float, rules: SymbolRules | None) -> TradeView | None:
-    quantity = abs(each.position.quantity) * Decimal(share)
+    held = abs(each.position.quantity)
+    quantity = held * Decimal(share)
     if rules is not None:
-        quantity = orderable(quantity, each.price, rules)
+        # Up: a step less would leave VaR above what it is to be. Never more than there is.
+        quantity = orderable(min(ceil_to_step(quantity, rules.step_size), held), each.price, rules)
     if quantity <= 0:
         return None
     return TradeView(
@@ -222,7 +225,7 @@ def rebalanced(held: Exposures, objective: Objective, rules: Mapping[str, Symbol
             trades.append(trade)
             reached[i] += float(trade.quantity * each.price) * (1 if trade.side == "buy" else -1)
     trades.sort(key=lambda trade: -trade.notional)
-    names = [f"{each.position.symbol}" for each in held.positions]
+    names = _names(held.positions)
     return RebalanceView(
         objective=objective,
         weights_percent={name: round(100 * float(w), 2) for name, w in zip(names, wanted, strict=True)},
@@ -231,6 +234,15 @@ def rebalanced(held: Exposures, objective: Objective, rules: Mapping[str, Symbol
         var_95_before=shown(held.var_with(held.amounts)),
         var_95_after=shown(held.var_with(reached)),
     )
+
+
+def _names(positions: Sequence[Priced]) -> list[str]:
+    """The symbols; one that is held on both markets says which it is."""
+    held = Counter(each.position.symbol for each in positions)
+    return [
+        symbol if held[symbol] == 1 else f"{symbol} {market}"
+        for symbol, market in ((each.position.symbol, each.position.market) for each in positions)
+    ]
 
 
 def _towards(each: Priced, target: float, rules: SymbolRules | None) -> TradeView | None:

@@ -143,7 +143,18 @@ def profit_of(valuation: Valuation, *, full: bool) -> ProfitView:
         total=shown(total),
         total_percent=percent(total, book.contributions) if book.contributions > 0 else None,
         by_day={day: shown(amount) for day, amount in days.items()},
+        by_symbol={symbol: shown(amount) for symbol, amount in _by_symbol(valuation).items()} if full else {},
     )
+
+
+def _by_symbol(valuation: Valuation) -> dict[str, Decimal]:
+    """What every symbol gained on both markets, costs and funding included, the best first; they add up to `total`."""
+    gained: dict[str, Decimal] = defaultdict(Decimal)
+    for position in valuation.book.positions.values():
+        gained[position.symbol] += position.realised - position.fees + position.funding
+    for each in valuation.priced:
+        gained[each.position.symbol] += each.gain
+    return dict(sorted(gained.items(), key=lambda pair: -pair[1]))
 
 
 def exposure_of(valuation: Valuation, held: Exposures | None) -> ExposureView | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from crypto_mcp.errors import CryptoMcpError, NotEnoughData
 from crypto_mcp.market.live import ClosedBar
-from scheduler.alerts.fire_jobs import moment
+from scheduler.alerts.jobs import moment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

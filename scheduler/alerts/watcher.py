@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,15 +19,13 @@ import structlog
 from redis.exceptions import RedisError
 
 from crypto_mcp.alerts.levels import Move
-from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.errors import CryptoMcpError, StoreUnavailable, UnknownSymbol
 from crypto_mcp.jobs.scripting import insist, unavailable
 from crypto_mcp.market.live import ALERTS_CHANNEL, BARS, PRICES_CHANNEL, PUBLISHED, ClosedBar, decoded_moves
 from crypto_mcp.market.watching import forget, want
-from crypto_mcp.models.alerts import EvaluateParams, FireParams
 from crypto_mcp.models.timeframes import Timeframe
 from scheduler.alerts.book import AlertBook
-from scheduler.alerts.fire_jobs import fire_job, moment, move_of, still_to_do
+from scheduler.alerts.jobs import AlertJobs, fire_job, moment, move_of
 from scheduler.alerts.past import PastBars
 from scheduler.alerts.sharing import Membership
 
@@ -40,6 +37,7 @@ if TYPE_CHECKING:
     from crypto_mcp.alerts.levels import Arming
     from crypto_mcp.jobs.client import JobClient
     from crypto_mcp.market.candle_reader import CandleReader
+    from crypto_mcp.models.alerts import FireParams
     from crypto_mcp.settings import AlertSettings
     from crypto_mcp.stores.alert_documents import AlertDocuments
     from scheduler.alerts.book import Series
@@ -56,7 +54,6 @@ _WANTED_FOR, _SAY_EVERY = 300.0, 60.0
 _OVERLAP = timedelta(seconds=30)
 _PAUSE = 1.0
 _UNSEEN_BACK_MS = 2 * 86_400_000
-_LOOK_AFTER = 30.0
 _TRY_AGAIN_AFTER = 15.0
 _M1 = Timeframe.M1
 
@@ -73,11 +70,10 @@ class AlertWatcher:
         self.ready = asyncio.Event()
         self._every = settings.watchers_look_every
         self._queue, self._channel = queue, channel
-        self._jobs, self._documents, self._past = jobs, documents, PastBars(candles, clock)
+        self._documents, self._past, self._off = documents, PastBars(candles, clock), AlertJobs(jobs, documents)
         self._heard = 0
         self._seen: dict[str, int] = {}
         self._armings: list[Arming] = []
-        self._sent: deque[tuple[float, FireParams]] = deque()
         self._behind: list[asyncio.Task[None]] = []
         self._owned: set[str] = set()
         self._position: str | None = None
@@ -91,7 +87,8 @@ class AlertWatcher:
         await insist(self._join)
         async with asyncio.TaskGroup() as group:
             for work in (
-                self._follow_changes, self._follow_prices, self._follow_bars, self._stay, self._say_wants, self._insist,
+                self._follow_changes, self._follow_prices, self._follow_bars, self._stay, self._say_wants,
+                self._off.look_after,
             ):  # fmt: skip
                 group.create_task(work(), name=work.__name__)
 
@@ -205,7 +202,7 @@ class AlertWatcher:
             last = self._seen.get(f"{symbol}:{_M1}")
             if last is not None and self.book.has_levels(symbol) and first <= last:
                 bars = await self._past.bars(symbol, _M1, first, last)
-                await self._submit([fire for bar in bars for fire in self._step(symbol, move_of(bar))])
+                await self._off.fire([fire for bar in bars for fire in self._step(symbol, move_of(bar))])
 
     async def _say_wants(self) -> None:
         """Has the feed watch what alerts are on."""
@@ -251,7 +248,7 @@ class AlertWatcher:
             if self.book.has_levels(told.symbol):
                 move = Move(told.low, told.high, told.price, told.since, told.at)
                 fires += self._step(told.symbol, move)
-        await self._submit(fires)
+        await self._off.fire(fires)
 
     def _step(self, symbol: str, move: Move) -> list[FireParams]:
         crossings, armings = self.book.step(symbol, move)
@@ -293,48 +290,9 @@ class AlertWatcher:
                 fires += self._step(bar.symbol, move_of(bar))
             if self.book.has_conditions(series):
                 ranges[series] = (ranges.get(series, (bar.open_time, 0))[0], bar.open_time)
-        await self._submit(fires)
-        await self._evaluate(ranges)
+        await self._off.fire(fires)
+        await self._off.evaluate(ranges)
         await self._keep(seen)
-
-    async def _submit(self, fires: Sequence[FireParams]) -> None:
-        kind = CATALOGUE["fire_alerts"]
-        await asyncio.gather(*(insist(partial(self._jobs.submit, kind, params, share=False)) for params in fires))
-        self._sent.extend((time.monotonic(), params) for params in fires)
-
-    async def _insist(self) -> None:
-        """What was sent off and is not to be seen in its alert half a minute later is sent again.
-
-        The queue loses nothing; a Redis that does not sync every write may, when its machine fails.
-        """
-        while True:
-            await asyncio.sleep(_LOOK_AFTER / 4)
-            due = []
-            while self._sent and self._sent[0][0] < time.monotonic() - _LOOK_AFTER:
-                due.append(self._sent.popleft()[1])
-            if not due:
-                continue
-            try:
-                names = [crossed.alert_id for params in due for crossed in params.crossed]
-                numbers = {each["alert_id"]: each["number"] for each in await self._documents.unfinished(names)}
-            except StoreUnavailable:
-                self._sent.extendleft((time.monotonic() - _LOOK_AFTER, params) for params in reversed(due))
-                continue
-            again = [left for params in due if (left := still_to_do(params, numbers)) is not None]
-            if again:
-                log.warning("alerts are fired again", alerts=sum(len(params.crossed) for params in again))
-                await self._submit(again)
-
-    async def _evaluate(self, ranges: dict[Series, tuple[int, int]]) -> None:
-        """One job a series, whose id says which bars: asked twice it is done once."""
-        kind = CATALOGUE["evaluate_alerts"]
-        jobs = []
-        for (symbol, timeframe), (first, last) in ranges.items():
-            params = EvaluateParams(symbol=symbol, timeframe=timeframe, first=first, last=last)
-            name = f"bars-{symbol}-{timeframe}-{first // 60_000}-{last // 60_000}"
-            job_id = name if name.isascii() and len(name) <= 64 else None
-            jobs.append(insist(partial(self._jobs.submit, kind, params, job_id=job_id, share=False)))
-        await asyncio.gather(*jobs)
 
     async def _keep(self, seen: dict[str, int]) -> None:
         """Writes down how far each series was looked at, and before that which alerts were armed by then."""

@@ -69,7 +69,6 @@ class Feed:
         self._prices: dict[str, LastPrice] = {}
         self._heard_at: dict[str, int] = {}
         self._in_progress: dict[str, tuple[int, float, float, int]] = {}
-        self._source = "binance"
         self._time = HeardTime()
         self._filler = Filler(market, self._hand_on, self._time.now)
         self._something_to_tell = asyncio.Event()
@@ -155,12 +154,11 @@ class Feed:
             price = float(event.price)
             self._move(PriceMove(event.symbol, price, event.at, price, price, event.at))
             if event.symbol in self._symbols and event.at >= self._heard_at.get(event.symbol, 0):
-                self._prices[event.symbol] = LastPrice(Decimal(event.price), _time(event.at), self._source)
+                self._prices[event.symbol] = LastPrice(Decimal(event.price), _time(event.at), event.source)
         self._time.heard(event.at)
 
     def _hear_bar(self, event: Bar) -> None:
         bar = event.bar
-        self._source = bar.source
         if bar.timeframe == "1m":
             self._move(self._within_minute(event))
         series = self._series.get(bar.series)

@@ -62,6 +62,21 @@ def test_quiet_hours_are_of_the_owners_wall_clock_and_go_over_midnight() -> None
     assert decide(alert(quiet_hours="11:00-13:00", priority="critical"), NOW, NOW).not_before is None
 
 
+@pytest.mark.parametrize(
+    ("now", "ends"),
+    [
+        ("2026-03-28T22:30", "2026-03-29T05:00"),  # Berlin goes from UTC+1 to +2 at 01:00 UTC
+        ("2026-10-24T21:30", "2026-10-25T06:00"),  # and back
+        ("2026-10-25T00:10", "2026-10-25T00:30"),  # 02:10 the first time, quiet until 02:30
+        ("2026-10-25T01:10", "2026-10-25T01:30"),  # 02:10 the second time
+    ],
+)
+def test_quiet_hours_of_a_night_in_which_the_clocks_change(now: str, ends: str) -> None:
+    moments = [datetime.fromisoformat(f"{text}+00:00") for text in (now, ends)]
+    quiet = "23:00-02:30" if ends.endswith(":30") else "22:00-07:00"
+    assert end_of_quiet(quiet, "Europe/Berlin", moments[0]) == moments[1]
+
+
 def test_a_message_says_how_late_it_is_and_fills_only_fields() -> None:
     made = alert(message="{symbol} {price} {firing}", name="mine")
     told = notification_of(made, 3, NOW, NOW + timedelta(minutes=20), price=101.5)

@@ -169,6 +169,21 @@ async def test_an_import_is_previewed_then_taken_once(ask: Ask, book: str) -> No
     assert again["code"] == "nothing_to_import"
 
 
+async def test_gains_by_symbol_add_up_and_outlive_their_positions(ask: Ask, book: str) -> None:
+    """A position that was closed is in no list any more; what it gained is."""
+    for side, price in (("buy", "100"), ("sell", "120")):
+        await ask(
+            "portfolio_monitor", portfolio_id=book, action="record_trade", symbol="SOL", side=side, quantity="10",
+            price=price, fee="1",
+        )  # fmt: skip
+    found = await ask("portfolio_monitor", portfolio_id=book, detail="full")
+    assert "SOLUSDT" not in {each["symbol"] for each in found["positions"]}
+    gained = {symbol: Decimal(amount) for symbol, amount in found["pnl"]["by_symbol"].items()}
+    assert gained["SOLUSDT"] == 198
+    assert sum(gained.values()) == pytest.approx(Decimal(found["pnl"]["total"]), abs=Decimal("0.02"))
+    assert found["data"]["source"] == "sandbox"
+
+
 async def test_a_file_whose_trades_have_no_ids_is_taken_once_too(ask: Ask, book: str) -> None:
     text = (
         '"Date(UTC)","Pair","Side","Price","Executed","Amount","Fee"\n'

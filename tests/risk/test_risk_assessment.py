@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +11,7 @@ import pytest
 
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.market.binance import BinanceSpot
+from crypto_mcp.risk import assessment
 from crypto_mcp.settings import MarketSettings
 
 if TYPE_CHECKING:
@@ -35,6 +38,26 @@ async def test_four_fields_are_enough(ask: Ask, sandbox: SandboxServer) -> None:
     assert found["data"]["source"] == "sandbox"
     assert [target["r"] for target in found["targets"]] == pytest.approx([1, 2, 3], abs=0.01)
     assert 0 < Decimal(found["tail"]["var_95"]) <= Decimal(found["tail"]["es_95"]) <= Decimal(found["tail"]["es_99"])
+
+
+async def test_an_assessment_that_takes_long_keeps_the_worker_from_nothing(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before its kernels are compiled one takes seconds; a worker without heartbeats would lose the job, and again."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(*_: object) -> None:
+        begun.set()
+        assert go_on.wait(10)
+
+    monkeypatch.setattr(assessment, "projection_of", slow)
+    asked = asyncio.create_task(
+        ask("risk_assessment", symbol="ETH", entry="3000", stop="2900", account_size="10000", win_rate=0.5, payoff=2)
+    )
+    while not begun.is_set():
+        await asyncio.sleep(0.01)
+    go_on.set()
+    assert (await asked)["kelly"]["full_percent"] == 25
 
 
 async def test_a_leveraged_short_says_where_it_is_liquidated(ask: Ask) -> None:

@@ -78,7 +78,7 @@ def test_trades_without_an_id_have_one_of_what_they_are_so_that_a_file_can_be_ta
     twice = "\n".join([head, bought, bought, *others])
     ids = [fill.id for fill in first(twice).fills]
     assert len(set(ids)) == 4
-    overlapping = "\n".join([head, '"2026-01-03 10:00:00","ETHUSDT","BUY","1","9ETH","9USDT","0"', bought, bought])
+    overlapping = f'{head}\n"2026-01-03 10:00:00","ETHUSDT","BUY","1","9ETH","9USDT","0"\n{bought}\n{bought}'
     assert {fill.id for fill in first(overlapping).fills[1:]} < set(ids)
     assert {fill.id for fill in first(BINANCE).fills} < set(ids)
     assert first(twice.replace("40,000.00", "40,000.01")).fills[1].id not in ids
