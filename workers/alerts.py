@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from crypto_mcp.models.alerts import Action, Watch
+    from crypto_mcp.models.notifications import Priority
     from workers.job import Job
 
     Document = dict[str, Any]
@@ -143,6 +144,7 @@ async def _create(job: Job, params: AlertParams) -> AlertReport:
     understood = await _understand(job, params)
     _fits(params, understood.definition.watch)
     options = await _options(job, params)
+    options["priority"] = params.priority or _usual_priority(understood.definition)
     found = await _tried(job, params, understood.definition, understood.price)
     document = options | await _watched(job, understood, found, params.hysteresis_percent or 0.0, number=0)
     present = datetime.now(UTC)
@@ -202,6 +204,12 @@ async def _options(job: Job, params: AlertParams) -> Document:
     options["priority"] = params.priority or "normal"
     options["whatsapp_number"] = await alert_channels.masked_number(job, params.channel)
     return options
+
+
+def _usual_priority(definition: Definition) -> Priority:
+    """A position that is about to be liquidated does not wait for a digest, nor for the end of quiet hours."""
+    liquidates = definition.metric is not None and definition.metric.name == "liquidation_distance"
+    return "critical" if liquidates else "normal"
 
 
 def _fits(params: AlertParams, watch: Watch) -> None:

@@ -30,6 +30,9 @@ class RiskParams(Contract):
     target: Positive | None = Field(None, description="Take-profit price.")
     quantity: Positive | None = Field(None, description="Assess this size instead of computing one.")
     risk_percent: float = Field(1.0, gt=0, le=100, description="Of the account, lost if the stop is hit.")
+    max_loss: Positive | None = Field(
+        None, description="Lost at most at the stop, quote asset; instead of risk_percent.", json_schema_extra=UNLISTED
+    )
     method: SizingMethod = Field("risk", description="What sizes the position.")
     target_volatility_percent: float = Field(20.0, gt=0, le=500, description="A year, for method volatility.")
     market: MarketKind | None = Field(None, description="Default: spot; perpetual for shorts and leverage.")

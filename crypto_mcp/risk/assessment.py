@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ from crypto_mcp.risk.sizing import (
     sized,
 )
 from crypto_mcp.risk.tail import DEFAULT_METHOD, LEAST_BARS, scenarios, tail
-from crypto_mcp.risk.warnings import Facts, warnings
+from crypto_mcp.risk.warnings import LIQUIDATION_ATR, Facts, warnings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,7 +130,8 @@ def size_by(trade: Trade, method: SizingMethod) -> Size | None:
     """The size by one method; None where it lacks what it needs."""
     params, idea = trade.params, trade.idea
     if method == "risk":
-        wish = quantity_for_loss(idea, params.account_size * Decimal(repr(params.risk_percent)) / PERCENT)
+        share = params.account_size * Decimal(repr(params.risk_percent)) / PERCENT
+        wish = quantity_for_loss(idea, share if params.max_loss is None else params.max_loss)
     elif method == "volatility":
         target = params.target_volatility_percent / 100
         wish = quantity_for_volatility(params.account_size, params.entry, target, trade.now.annual_volatility)
@@ -261,6 +263,7 @@ def warnings_of(trade: Trade, size: Size, margin: MarginView, gap: GapView) -> l
     """What speaks against this size."""
     params, idea, now = trade.params, trade.idea, trade.now
     loss = float(size.loss / params.account_size * PERCENT)
+    liquidation = _liquidation_atr(trade, margin.liquidation_price)
     reward = None if params.target is None else float(idea.r_multiple(params.target))
     return warnings(
         Facts(
@@ -269,7 +272,8 @@ def warnings_of(trade: Trade, size: Size, margin: MarginView, gap: GapView) -> l
             day_volume_percent=100 * float(size.notional) / now.day_volume if now.day_volume > 0 else 100.0,
             surge=now.surge,
             cost_share=float(1 - idea.stop_distance / idea.loss_per_unit),
-            liquidation_atr=_liquidation_atr(trade, margin),
+            liquidation_atr=liquidation,
+            safe_leverage=None if liquidation is None else _safe_leverage(trade, size),
             leverage_over=None if margin.max_leverage is None else params.leverage / margin.max_leverage,
             reward_r=reward,
             gap_percent=gap.loss_percent,
@@ -278,11 +282,26 @@ def warnings_of(trade: Trade, size: Size, margin: MarginView, gap: GapView) -> l
     )
 
 
-def _liquidation_atr(trade: Trade, margin: MarginView) -> float | None:
-    if margin.liquidation_price is None:
+def _liquidation_atr(trade: Trade, liquidation: Decimal | None) -> float | None:
+    """From the stop to where it is liquidated, in ATR; negative if that comes first."""
+    if liquidation is None:
         return None
-    beyond = trade.params.stop - margin.liquidation_price
+    beyond = trade.params.stop - liquidation
     return float(beyond if trade.idea.long else -beyond) / max(trade.now.atr, 1e-12)
+
+
+def _safe_leverage(trade: Trade, size: Size) -> int | None:
+    """The highest whole leverage with which this size is liquidated an ATR behind its stop, or never; None if none."""
+    signed = size.quantity if trade.idea.long else -size.quantity
+    most = int(trade.leverage)
+
+    def safe(leverage: int) -> bool:
+        price = liquidation_price(signed, trade.params.entry, size.notional / leverage)
+        away = _liquidation_atr(trade, price)
+        return away is None or away >= LIQUIDATION_ATR
+
+    found = bisect.bisect_left(range(1, most + 1), True, key=lambda leverage: not safe(leverage))
+    return found or None
 
 
 def acceptable_size(trade: Trade, size: Size) -> SizeView | None:

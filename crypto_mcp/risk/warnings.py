@@ -33,6 +33,7 @@ class Facts:
         surge: volatility of the last day over the usual.
         cost_share: fees and slippage over the whole loss at the stop.
         liquidation_atr: from the stop to the liquidation price in ATR, negative if it comes before the stop.
+        safe_leverage: highest whole leverage that keeps an ATR between the two; None if none does.
         leverage_over: asked leverage over what the ladder allows.
         reward_r: gain at the target in R.
         gap_percent: loss of the worst gap, of the account.
@@ -45,6 +46,7 @@ class Facts:
     surge: float
     cost_share: float
     liquidation_atr: float | None
+    safe_leverage: int | None
     leverage_over: float | None
     reward_r: float | None
     gap_percent: float
@@ -110,13 +112,18 @@ def _margin(facts: Facts) -> Iterator[RiskWarning]:
         )
     if facts.liquidation_atr is None:
         return
+    way_out = (
+        "no leverage helps" if facts.safe_leverage is None else f"at {facts.safe_leverage}x or less an ATR lies between"
+    )
     if facts.liquidation_atr <= 0:
         yield RiskWarning(
-            code="liquidation_before_stop", severity="danger", message="It is liquidated before the stop is reached."
+            code="liquidation_before_stop",
+            severity="danger",
+            message=f"It is liquidated before the stop is reached; {way_out}.",
         )
     elif facts.liquidation_atr < LIQUIDATION_ATR:
         yield RiskWarning(
             code="near_liquidation",
             severity="caution",
-            message=f"Liquidation is {facts.liquidation_atr:.2f} ATR behind the stop; a gap may reach it.",
+            message=f"Liquidation is {facts.liquidation_atr:.2f} ATR behind the stop, a gap may reach it; {way_out}.",
         )

@@ -46,6 +46,19 @@ async def test_an_alert_lives_from_a_shortcut_to_its_end(ask: Ask, stores: Setti
     assert (await ask(KIND, action="get", **one))["code"] == "unknown_alert"
 
 
+async def test_an_alert_on_liquidation_is_urgent_unless_its_owner_says_otherwise(ask: Ask) -> None:
+    await ask("portfolio_monitor", action="create", portfolio_id="levered")
+    made = [
+        await ask(KIND, action="create", condition=condition, portfolio_id="levered", **more)
+        for condition, more in (
+            ("liquidation_distance < 10%", {}),
+            ("liquidation_distance < 10%", {"priority": "high"}),
+            ("drawdown > 10%", {}),
+        )
+    ]
+    assert [each["alert"]["priority"] for each in made] == ["critical", "high", "normal"]
+
+
 async def test_a_dry_run_says_when_it_would_have_fired(ask: Ask) -> None:
     """On the recorded prices, without making an alert."""
     before = (await ask(KIND, action="list"))["total"]

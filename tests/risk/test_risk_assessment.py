@@ -40,6 +40,28 @@ async def test_four_fields_are_enough(ask: Ask, sandbox: SandboxServer) -> None:
     assert 0 < Decimal(found["tail"]["var_95"]) <= Decimal(found["tail"]["es_95"]) <= Decimal(found["tail"]["es_99"])
 
 
+async def test_a_leverage_that_is_liquidated_before_the_stop_is_told_the_one_that_is_not(ask: Ask) -> None:
+    """Asked for with that leverage it is warned of no more; with one more it is."""
+    trade = {"symbol": "SOL", "entry": "140", "stop": "150", "account_size": "10000"}
+
+    async def warned(leverage: float) -> dict[str, str]:
+        found = await ask("risk_assessment", leverage=leverage, **trade)
+        return {each["code"]: each["message"] for each in found["warnings"]}
+
+    message = (await warned(40))["liquidation_before_stop"]
+    safe = int(message.split("at ")[1].split("x")[0])
+    near = {"liquidation_before_stop", "near_liquidation"}
+    assert not near & set(await warned(safe))
+    assert near & set(await warned(safe + 1))
+
+
+async def test_a_loss_may_be_given_as_an_amount(ask: Ask) -> None:
+    found = await ask(
+        "risk_assessment", symbol="ETH", entry="3000", stop="2900", account_size="10000", max_loss="55", risk_percent=9
+    )
+    assert Decimal(54) < Decimal(found["size"]["loss"]) <= 55
+
+
 async def test_an_assessment_that_takes_long_keeps_the_worker_from_nothing(
     ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
