@@ -19,7 +19,7 @@ from crypto_mcp.backtest.runner import check_bounds
 from crypto_mcp.backtest.strategies import STRATEGIES
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.conditions import lookback, parse
-from crypto_mcp.errors import NotEnoughData
+from crypto_mcp.errors import NotEnoughData, SourceUnavailable
 from crypto_mcp.models.backtest import BacktestParams, BacktestPart, BacktestPartResult, BacktestResult
 from crypto_mcp.models.strategy import Strategy
 from workers.backtest_runs import Found, TestData, Tested, bounds_of, charged, outcome_of, part_worked, warming
@@ -28,6 +28,9 @@ from workers.parts import PartFailed, gathered, while_wanted
 from workers.tries import earlier_tries
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from crypto_mcp.backtest.rules import Records
     from workers.job import Job
 
 _YEAR = timedelta(days=365)
@@ -59,8 +62,8 @@ async def backtest_part(job: Job, params: BacktestPart) -> BacktestPartResult:
     asked = params.params
     strategy = chosen(asked)
     data = await fetched(job, asked, check(strategy, asked))
-    if digest(data.candles) != params.data:
-        raise PartFailed("the bars are not those that the search began with", hint="Ask again.")
+    if digest(data.candles, data.instruments) != params.data:
+        raise PartFailed("the bars or steps are not those that the search began with", hint="Ask again.")
     part = PartOf(params.what, params.first, params.last)
     work = run_in_child(part_worked, data, strategy, asked, part)
     return BacktestPartResult(packed=await while_wanted(job, params.parent, work))
@@ -81,7 +84,7 @@ async def searched(job: Job, strategy: Strategy, params: BacktestParams, data: T
     parts = parts_of(params.search, params.walk_forward, data.traded)
     if len(parts) == 1:
         return Found(*joined(parts, [b64decode(await run_in_child(part_worked, data, strategy, params, parts[0]))]))
-    seen = digest(data.candles)
+    seen = digest(data.candles, data.instruments)
     asked = [
         BacktestPart(parent=job.id, params=params, data=seen, what=part.what, first=part.first, last=part.last)
         for part in parts
@@ -144,10 +147,17 @@ async def fetched(job: Job, params: BacktestParams, needed: int) -> TestData:
                 f"{end:%Y-%m-%d %H:%M}, {_LEAST_BARS} are needed",
                 hint="Widen the range, or take a shorter timeframe.",
             )
-    rules = await asyncio.gather(*(job.services.rules.of(symbol) for symbol in params.symbols))
+    return TestData(markets, await instruments_of(job, params.symbols), begin, needed)
+
+
+async def instruments_of(job: Job, symbols: Sequence[str]) -> Records:
+    """A row of `INSTRUMENT` for each symbol; nothing demanded where the exchange is away and nobody knows."""
+    try:
+        rules = await asyncio.gather(*(job.services.rules.of(symbol) for symbol in symbols))
+    except SourceUnavailable:
+        return np.zeros(len(symbols), INSTRUMENT)
     rows = [(r.tick_size, r.step_size, r.min_quantity, r.min_notional) for r in rules]
-    instruments = np.array([tuple(map(float, row)) for row in rows], INSTRUMENT)
-    return TestData(markets, instruments, begin, needed)
+    return np.array([tuple(map(float, row)) for row in rows], INSTRUMENT)
 
 
 async def _worked(bars: int, work: partial[Tested]) -> Tested:

@@ -89,11 +89,11 @@ def warnings(prepared: Prepared, run: Run, history: int, needed: int) -> list[st
         history: bars before the first that was traded.
         needed: bars that the conditions look back at.
     """
-    return list(_doubts(run, history, needed, len(prepared.open_time)))
+    return list(_doubts(run, prepared, history, needed))
 
 
-def _doubts(run: Run, history: int, needed: int, bars: int) -> Iterator[str]:
-    count, account = len(run.trades), run.account[0]
+def _doubts(run: Run, prepared: Prepared, history: int, needed: int) -> Iterator[str]:
+    count, account, bars = len(run.trades), run.account[0], len(prepared.open_time)
     if count == 0:
         yield "No trade was made: nothing is known of the strategy."
     elif count < FEW_TRADES:
@@ -102,6 +102,8 @@ def _doubts(run: Run, history: int, needed: int, bars: int) -> Iterator[str]:
         yield f"{account['refused']} entries were not made: too small an order, no cash left, or no place for a stop."
     if account["liquidations"]:
         yield f"{account['liquidations']} positions were liquidated."
+    if not prepared.instruments["tick"].all():
+        yield "The exchange's steps and least amounts are not known at present: nothing was rounded to them."
     if needed > history:
         early = min(bars, needed - history)
         yield f"The conditions look back {needed} bars and had {history} before the first: {early} bars decide on less."

@@ -14,6 +14,7 @@ from crypto_mcp.backtest.luck.search import run_part, run_search
 from crypto_mcp.backtest.luck.space import candidates
 from crypto_mcp.backtest.luck.trials import Span, TrialTable, market_returns
 from crypto_mcp.backtest.luck.walk_forward import WindowRun, cuts, run_window
+from crypto_mcp.backtest.rules import Records
 from crypto_mcp.backtest.runner import StrategyRunner
 from crypto_mcp.models.candles import COLUMNS, Candles
 from crypto_mcp.models.luck import SearchSpec, WalkForwardSpec, WalkForwardWindow
@@ -99,11 +100,12 @@ def joined(parts: Sequence[PartOf], packed: Sequence[bytes]) -> tuple[TrialTable
     return TrialTable.joined(tables), windows
 
 
-def digest(candles: Mapping[str, Candles]) -> str:
-    """Equal for equal bars of equal symbols."""
+def digest(candles: Mapping[str, Candles], instruments: Records) -> str:
+    """Equal for equal bars of equal symbols under equal rules of the exchange."""
     found = blake2b(digest_size=16)
     for symbol, bars in candles.items():
         found.update(symbol.encode())
         for name in COLUMNS:
             found.update(getattr(bars, name).tobytes())
+    found.update(instruments.tobytes())
     return found.hexdigest()

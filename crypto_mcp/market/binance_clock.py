@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from crypto_mcp.errors import SourceUnavailable
 from crypto_mcp.market.candles import bad_data
 from crypto_mcp.market.provider_http import Question
 from crypto_mcp.market.single_flight import SingleFlight
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _TRUSTED_FOR = 600.0
+_STANDS_IN_FOR = 6 * 3600.0
+"""Seconds for which a measured offset serves while the exchange is away: clocks drift by less than a second in them."""
+
 _SAMPLES = 2
 _JUMP = 0.5
 """Seconds by which this machine's two clocks may part before the exchange is asked again: it slept, or was set."""
@@ -36,9 +40,17 @@ class ExchangeClock:
         self._measure = SingleFlight(self._measured)
 
     async def now(self) -> float:
-        """Seconds since the epoch, as the exchange counts them."""
-        if not self._trusted():
-            await self._measure()
+        """Seconds since the epoch, as the exchange counts them.
+
+        Raises:
+            SourceUnavailable: the exchange is away, and was not asked within six hours.
+        """
+        if not self._trusted(_TRUSTED_FOR):
+            try:
+                await self._measure()
+            except SourceUnavailable:
+                if not self._trusted(_STANDS_IN_FOR):
+                    raise
         return time.monotonic() + self._ahead
 
     @property
@@ -51,8 +63,8 @@ class ExchangeClock:
         if heard > time.monotonic() + self._ahead + _JUMP:
             self._measured_at = None
 
-    def _trusted(self) -> bool:
-        if self._measured_at is None or time.monotonic() - self._measured_at > _TRUSTED_FOR:
+    def _trusted(self, seconds: float) -> bool:
+        if self._measured_at is None or time.monotonic() - self._measured_at > seconds:
             return False
         return abs(time.time() - time.monotonic() - self._wall_over_monotonic) < _JUMP
 

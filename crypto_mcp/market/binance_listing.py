@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from crypto_mcp.market.provider_http import Params, ProviderHttp
 
 _GOOD_FOR, _SHARED_FOR = 3600.0, 600.0
+_STANDS_IN_FOR, _AGAIN_AFTER = 86_400.0, 30.0
+"""Seconds for which an old list serves while the exchange is away; after which it is asked for again."""
+
 _SUGGESTED = 3
 
 Amount = Annotated[Decimal, Field(ge=0)]
@@ -32,13 +35,22 @@ class Listing:
         self._path = path
         self._weight = weight
         self._symbols: dict[str, SymbolRules] = {}
-        self._until = 0.0
+        self._until = self._stands_in_until = 0.0
         self._fetch = SingleFlight(self._fetched)
 
     async def read(self) -> dict[str, SymbolRules]:
-        """All symbols by name. Callers at the same time share one request."""
+        """All symbols by name. Callers at the same time share one request.
+
+        Raises:
+            SourceUnavailable: the exchange is away, and was not asked within a day.
+        """
         if time.monotonic() >= self._until:
-            await self._fetch()
+            try:
+                await self._fetch()
+            except SourceUnavailable:
+                if time.monotonic() >= self._stands_in_until:
+                    raise
+                self._until = time.monotonic() + _AGAIN_AFTER
         return self._symbols
 
     async def of(self, symbol: str) -> SymbolRules:
@@ -59,6 +71,7 @@ class Listing:
         info = (await self._http.ask(question)).body
         self._symbols = {symbol.symbol: symbol.rules() for symbol in info.symbols}
         self._until = time.monotonic() + _GOOD_FOR
+        self._stands_in_until = time.monotonic() + _STANDS_IN_FOR
         for limit in info.limits:
             if (limit.kind, limit.unit, limit.count) == ("REQUEST_WEIGHT", "MINUTE", 1):
                 await self._http.learn_limit(self._http.provider.pools[0], limit.limit)

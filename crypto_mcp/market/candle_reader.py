@@ -7,6 +7,7 @@ and the archive learns it. A store that is away is passed over: the exchange sti
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -102,7 +103,8 @@ class CandleReader:
     async def between(self, symbol: str, timeframe: Timeframe, start: datetime, end: datetime) -> MarketCandles:
         """The closed bars that begin from `start` on and before `end` (both with their zone), oldest first.
 
-        Bars the exchange does not have are missing; `note` says how many and where.
+        Bars the exchange does not have are missing; `note` says how many and where. What the archive has of all of that
+        time is read though the exchange is away: which of them had closed it knows.
 
         Raises:
             InvalidRequest: `end` is not later than `start`, or one of them has no zone.
@@ -113,9 +115,9 @@ class CandleReader:
             raise InvalidRequest("a time without its zone", hint="Give times with their zone, such as ...T00:00Z.")
         if end <= start:
             raise InvalidRequest("the end is not later than the start", hint="Swap them, or widen the range.")
-        now = await self._source.now()
-        span = closed_bars(Span(*(int(time.timestamp() * 1000) for time in (start, end))), timeframe, now)
-        found = await self._known(symbol, timeframe, span, now)
+        now, away = await self._time()
+        span = closed_bars(Span(*(int(moment.timestamp() * 1000) for moment in (start, end))), timeframe, now)
+        found = await self._known(symbol, timeframe, span, now, away)
         if not len(found.candles):
             raise NotEnoughData(
                 f"{symbol} has no closed bar of {timeframe} between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M}",
@@ -127,6 +129,13 @@ class CandleReader:
     async def close(self) -> None:
         """Waits for what is still being kept."""
         await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def _time(self) -> tuple[float, SourceUnavailable | None]:
+        """The exchange's time; this machine's and the error where it is away."""
+        try:
+            return await self._source.now(), None
+        except SourceUnavailable as error:
+            return time.time(), error
 
     async def _shared(self, symbol: str, timeframe: Timeframe, bars: int) -> Recent:
         """One run for all who ask the same at the same time."""
@@ -163,8 +172,10 @@ class CandleReader:
         source = source_of(await self._source.venue())
         return _market(symbol, archived.candles, source, now, "; ".join(archived.origins) or None)
 
-    async def _known(self, symbol: str, timeframe: Timeframe, span: Span, now: float) -> Archived:
-        """All there is to know of a span; what nobody knew before is learned."""
+    async def _known(
+        self, symbol: str, timeframe: Timeframe, span: Span, now: float, away: SourceUnavailable | None
+    ) -> Archived:
+        """All there is to know of a span; what nobody knew before is learned. `away`: why nobody can be asked."""
         kept = self._ranges.get((symbol, timeframe))
         if kept is not None and kept.span.start <= span.start and span.end <= kept.span.end and now < kept.until:
             return replace(kept.archived, candles=cut(kept.archived.candles, span))
@@ -172,6 +183,8 @@ class CandleReader:
         missing = without(span, found.covered)
         if len(missing) > _APART:
             missing = [Span(missing[0].start, missing[-1].end)]
+        if missing and away is not None:
+            raise _with_what_is_known(away, found) from away
         try:
             learned = await asyncio.gather(*(self._ask(symbol, timeframe, part) for part in missing))
         except SourceUnavailable as error:

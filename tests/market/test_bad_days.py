@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from crypto_mcp.errors import SourceUnavailable
+from crypto_mcp.errors import SourceUnavailable, UnknownSymbol
 from crypto_mcp.market.allowance.asking import Priority, asking_as
 from crypto_mcp.market.binance import BinanceSpot
 from crypto_mcp.market.binance_klines import as_candles, checked_rows
@@ -78,6 +78,18 @@ async def test_a_region_that_is_not_served_is_told_what_to_change(binance: Binan
     assert sandbox.requests(TIME) == before + 1
 
 
+async def test_a_symbol_that_ends_between_listing_and_candles_is_unknown(
+    binance: BinanceSpot, sandbox: SandboxServer
+) -> None:
+    """The list still has it; what it cannot be asked for any more is no failure of the exchange, and no number."""
+    assert "SBX001USDT" in await binance.symbols()
+    sandbox.fault("delisted", symbol="SBX001USDT")
+    with pytest.raises(UnknownSymbol, match="SBX001USDT") as caught:
+        await binance.candles("SBX001USDT", Timeframe.H1, 10)
+    assert not caught.value.retryable
+    assert len((await binance.candles("SBX002USDT", Timeframe.H1, 10)).candles) == 10
+
+
 async def test_a_refusal_is_over_when_the_exchange_said(binance: BinanceSpot, sandbox: SandboxServer) -> None:
     sandbox.fault("status", status=429, retry_after=1, times=1)
     with pytest.raises(SourceUnavailable, match="slow down"):
@@ -134,6 +146,24 @@ async def test_an_exchange_that_stays_away_is_asked_less_and_found_again(
     assert len(set(asked[2:])) == 1
     sandbox.mend()
     await answered(binance)
+
+
+async def test_while_the_exchange_is_away_its_clock_and_list_of_old_stand_in(
+    binance: BinanceSpot, sandbox: SandboxServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the ten minutes and the hour for which they count as new; but not for ever."""
+    rules, before = await binance.listing.of("ETHUSDT"), await binance.now()
+    monkeypatch.setattr("crypto_mcp.market.binance_clock._TRUSTED_FOR", 0.0)
+    monkeypatch.setattr(binance.listing, "_until", 0.0)
+    sandbox.fault("status", status=503)
+    assert 0 <= await binance.now() - before < 60
+    assert await binance.listing.of("ETHUSDT") == rules
+    monkeypatch.setattr("crypto_mcp.market.binance_clock._STANDS_IN_FOR", 0.0)
+    monkeypatch.setattr(binance.listing, "_until", 0.0)
+    monkeypatch.setattr(binance.listing, "_stands_in_until", 0.0)
+    for asked in (binance.now, binance.listing.read):
+        with pytest.raises(SourceUnavailable):
+            await asked()
 
 
 async def test_a_slow_exchange_is_not_waited_for_longer_than_set(sandbox: SandboxServer) -> None:

@@ -24,7 +24,7 @@ from crypto_mcp.models.candles import COLUMNS, Candles
 from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.stores.mongo import MongoStore
 from tests.market.bars import MARCH, bars, same
-from tests.market.binance_client import HOUR, KLINES
+from tests.market.binance_client import HOUR, KLINES, client_of
 
 if TYPE_CHECKING:
     from pymongo.asynchronous.database import AsyncDatabase
@@ -280,6 +280,27 @@ async def test_a_store_that_is_away_is_passed_over(binance: BinanceSpot, setting
     assert len((await reader.between("BTCUSDT", H1, end - timedelta(days=3), end)).candles) >= 71
     assert len((await reader.newest("BTCUSDT", H1, 100)).candles) == 100
     await store.close()
+
+
+async def test_a_worker_that_starts_while_the_exchange_is_away_reads_what_is_known(
+    binance: BinanceSpot, sandbox: SandboxServer, mongo: MongoStore
+) -> None:
+    """It has never heard the exchange's time; that a bar is in the archive says that it has closed."""
+    end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
+    start = end - timedelta(hours=150)
+    first = await CandleReader(binance, archive=CandleArchive(mongo.candles, binance)).between(
+        "ETHUSDT", H1, start, end
+    )
+    async with client_of(sandbox) as other:
+        await other.venue()
+        sandbox.fault("status", status=503)
+        reader = CandleReader(other, archive=CandleArchive(mongo.candles, other))
+        assert same((await reader.between("ETHUSDT", H1, start, end)).candles, first.candles)
+        hour = timedelta(hours=1)
+        for beside in ((start - hour, end), (start, end + hour)):  # nothing is made up at either end
+            with pytest.raises(SourceUnavailable) as raised:
+                await reader.between("ETHUSDT", H1, *beside)
+            assert "The archive has 150 bars of it" in raised.value.hint
 
 
 async def test_an_exchange_that_is_away_is_told_with_what_is_known(

@@ -82,6 +82,16 @@ async def test_a_symbol_that_does_not_trade_is_absent_with_the_reason(binance: B
     assert universe.absent == {"SBX200USDT": "not traded at present"}
 
 
+async def test_a_symbol_that_ends_between_listing_and_candles_is_left_out_alone(
+    binance: BinanceSpot, sandbox: SandboxServer
+) -> None:
+    await binance.symbols()
+    sandbox.fault("delisted", symbol="SBX003USDT")
+    universe = await UniverseCandles(binance).newest(SYMBOLS[:5], Timeframe.H6, 50)
+    assert universe.absent == {"SBX003USDT": "not traded at present"}
+    assert sorted(universe.candles) == sorted(set(SYMBOLS[:5]) - {"SBX003USDT"})
+
+
 async def test_an_exchange_that_is_away_is_an_error_not_an_empty_market(sandbox: SandboxServer) -> None:
     async with client_of(sandbox, attempts=1) as source:
         await source.venue()
