@@ -22,7 +22,7 @@ from crypto_mcp.models.scans import LeftOut, MarketScan, ScanData, ScanParams, U
 from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.scanning.board import STRUCTURE_EVENTS, Board
 from crypto_mcp.scanning.matching import Match, matches
-from crypto_mcp.scanning.relations import EXTREME_FUNDING, USUAL_BARS, correlation_breaks, funding_extremes
+from crypto_mcp.scanning.relations import EXTREME_FUNDING, USUAL_BARS, breaks_on_all, funding_extremes
 from crypto_mcp.scanning.rows import day_volume, row_of
 from crypto_mcp.scanning.scans import CUSTOM, SCANS, Scan
 from crypto_mcp.scanning.universe import choose, grouped
@@ -240,17 +240,10 @@ def _all(found: Iterator[Match | None]) -> list[Match]:
 async def _related(
     job: Job, params: ScanParams, boards: Sequence[Board], symbols: list[str], also: Condition | None
 ) -> list[Match]:
-    board = boards[0]
     if params.scan_type == "funding_extreme":
         found = _all(funding_extremes(await _funding(job), symbols))
     else:
-        reference = _REFERENCE + params.universe.quote
-        candles = board.candles.get(reference)
-        if candles is None:
-            market = await job.services.candles.newest(reference, board.timeframe, BARS)
-            candles = market.candles
-        others = [symbol for symbol in symbols if symbol != reference]
-        found = await asyncio.to_thread(lambda: _all(correlation_breaks(board.candles, others, candles)))
+        found = await _broken(job, _REFERENCE + params.universe.quote, boards, symbols)
     found = [match for match in found if params.side in ("any", match.side)]
     if also is None:
         return found
@@ -258,6 +251,16 @@ async def _related(
         lambda: {match.symbol for match in _all(matches(CUSTOM, boards, symbols, also=also))}
     )
     return [match for match in found if match.symbol in held]
+
+
+async def _broken(job: Job, reference: str, boards: Sequence[Board], symbols: list[str]) -> list[Match]:
+    timeframes = []
+    for board in boards:
+        candles = board.candles.get(reference)
+        if candles is None:
+            candles = (await job.services.candles.newest(reference, board.timeframe, BARS)).candles
+        timeframes.append((board.candles, candles))
+    return await asyncio.to_thread(breaks_on_all, timeframes, [name for name in symbols if name != reference])
 
 
 async def _funding(job: Job) -> Mapping[str, float]:

@@ -45,6 +45,20 @@ def correlation_breaks(
         )
 
 
+def breaks_on_all(timeframes: Sequence[tuple[Mapping[str, Candles], Candles]], symbols: Sequence[str]) -> list[Match]:
+    """What has left the reference on every timeframe, as the first one ranks it.
+
+    Args:
+        timeframes: of each the bars by symbol, and those of the reference.
+        symbols: to look at.
+    """
+    found: list[Match] = []
+    for candles, reference in reversed(timeframes):
+        found = [match for match in correlation_breaks(candles, symbols, reference) if match is not None]
+        symbols = [match.symbol for match in found]
+    return found
+
+
 def funding_extremes(rates: Mapping[str, float], symbols: Sequence[str]) -> Iterator[Match | None]:
     """Symbols whose perpetual costs at least 0.05 % for 8 hours; it points against the crowd that pays.
 

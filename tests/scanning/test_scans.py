@@ -16,7 +16,7 @@ from crypto_mcp.models.scans import ScanType, UniverseParams
 from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.scanning.board import STRUCTURE_EVENTS, Board
 from crypto_mcp.scanning.matching import matches
-from crypto_mcp.scanning.relations import correlation_breaks, funding_extremes
+from crypto_mcp.scanning.relations import breaks_on_all, correlation_breaks, funding_extremes
 from crypto_mcp.scanning.rows import row_of, spark
 from crypto_mcp.scanning.scans import CUSTOM, SCANS
 from crypto_mcp.scanning.universe import choose, grouped
@@ -104,6 +104,26 @@ def test_what_leaves_bitcoin_is_found_and_what_goes_with_it_is_not() -> None:
     assert [match is not None for match in found] == [False, True, False]
     assert found[1] is not None
     assert found[1].side == "long"
+
+
+def test_bitcoin_must_be_left_on_every_timeframe_and_the_first_one_ranks() -> None:
+    random = np.random.default_rng(2)
+
+    def series(*leaving: str) -> tuple[dict[str, Candles], Candles]:
+        moves = random.normal(0, 0.01, 250)
+        table = {}
+        for name in "AB":
+            own = moves + random.normal(0, 0.002, 250)
+            if name in leaving:
+                own[-24:] = 0.01 - 0.5 * moves[-24:]
+            table[name] = flat(100 * np.exp(np.cumsum(own)))
+        return table, flat(100 * np.exp(np.cumsum(moves)))
+
+    short, long = series("A", "B"), series("B")
+    assert [match.symbol for match in breaks_on_all([short], ["A", "B"])] == ["A", "B"]
+    both = breaks_on_all([short, long], ["A", "B"])
+    assert both == breaks_on_all([short], ["B"])
+    assert breaks_on_all([long, short], ["A"]) == []
 
 
 def test_who_pays_dearly_for_a_perpetual_is_bet_against() -> None:
