@@ -66,7 +66,7 @@ def backtest(  # noqa: PLR0913, PLR0917 - the options of a command are its param
         "targets": [_target(each) for each in target or []],
     }  # fmt: skip
     params = {
-        "symbols": symbols.split(","), "timeframe": timeframe, "start": _moment(start), "end": _moment(end),
+        "symbols": symbols.split(","), "timeframe": timeframe, "start": start, "end": end,
         "capital": capital, "leverage": leverage, "market": market or ("perpetual" if short_entry else "spot"),
         "costs": _costs(fee, slippage), "monte_carlo": monte_carlo, "detail": "full",
         "search": _search(search, method, trials, objective), "walk_forward": windows and {"windows": windows},
@@ -156,8 +156,3 @@ def _target(text: str) -> dict[str, Any]:
 def _costs(fee: float | None, slippage: float | None) -> dict[str, float]:
     given = {"maker_fee": fee, "taker_fee": fee, "slippage": slippage}
     return {name: value for name, value in given.items() if value is not None}
-
-
-def _moment(day: str | None) -> str | None:
-    """A day begins at midnight UTC."""
-    return f"{day}T00:00:00Z" if day is not None and "T" not in day else day

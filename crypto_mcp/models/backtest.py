@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from crypto_mcp.models.analysis import Detail, Provenance
 from crypto_mcp.models.answers import UNLISTED, Contract
@@ -21,6 +21,18 @@ MOST_SYMBOLS, MOST_BARS, MOST_LEVERAGE = 20, 600_000, 125.0
 Market = Literal["spot", "perpetual"]
 ReportForm = Literal["html", "trades", "equity"]
 Reason = Literal["signal", "reverse", "stop", "trailing", "break_even", "target", "time", "liquidation", "end"]
+
+
+def _in_utc(moment: object) -> object:
+    """A day, or a time without its zone, is UTC as everything here is."""
+    try:
+        at = datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    except ValueError:
+        return moment
+    return at.replace(tzinfo=UTC) if isinstance(at, datetime) and at.tzinfo is None else moment
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_in_utc)]
 
 
 class Costs(Contract):
@@ -68,8 +80,8 @@ class BacktestParams(Contract):
         ..., min_length=1, max_length=MOST_SYMBOLS, description="One, or several that share the cash."
     )
     timeframe: Timeframe = Field(Timeframe.H1, description="Length of a bar.")
-    start: AwareDatetime | None = Field(None, description="A year before the end by default.")
-    end: AwareDatetime | None = Field(None, description="Now by default.")
+    start: Moment | None = Field(None, description="UTC; a year before the end by default.")
+    end: Moment | None = Field(None, description="Now by default.")
     strategy: Annotated[str | Strategy, WithJsonSchema(_NAME_OR_OBJECT)] = Field("ema_cross", description=_STRATEGY)
     parameters: Annotated[dict[ParameterName, float], WithJsonSchema(_OBJECT)] = Field(
         {}, description="In place of its usual ones."

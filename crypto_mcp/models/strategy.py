@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from crypto_mcp.models.answers import Contract
 
 PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_]*)\}")
 _NUMBER = r"(?:\d+(?:\.\d+)?|\{[a-z_][a-z0-9_]*\})"
+
+
+def _written(pattern: str, words: str) -> tuple[AfterValidator, dict[str, Any]]:
+    """Text that is written like that, and an error in words where it is not; with what a JSON schema says of it."""
+
+    def check(text: str) -> str:
+        if re.fullmatch(pattern, text) is None:
+            raise ValueError(f"write {words}")
+        return text
+
+    return AfterValidator(check), {"pattern": f"^{pattern}$"}
+
+
+_STOP, _STOP_SCHEMA = _written(rf"\s*(?:structure|{_NUMBER}\s*(?:%|atr))\s*", "3%, 2 atr or structure")
+_TRAIL, _TRAIL_SCHEMA = _written(rf"\s*{_NUMBER}\s*(?:%|atr)\s*", "5% or 3 atr")
+_WAY, _WAY_SCHEMA = _written(rf"\s*{_NUMBER}\s*(?:%|atr|[rR])\s*", "6%, 3 atr or 2R")
+_NAMED, _NAMED_SCHEMA = _written(r"\{[a-z_][a-z0-9_]*\}", "a number, or {name} for a parameter")
 
 Text = Annotated[
     str,
@@ -23,23 +40,26 @@ Text = Annotated[
 ]
 StopDistance = Annotated[
     str,
+    _STOP,
     Field(
-        pattern=rf"^\s*(?:structure|{_NUMBER}\s*(?:%|atr))\s*$",
+        json_schema_extra=_STOP_SCHEMA,
         description="`3%` of the entry price, `2 atr` (average true ranges, 14 bars), or `structure`: the last swing.",
         examples=["3%"],
     ),
 ]
-TrailDistance = Annotated[str, Field(pattern=rf"^\s*{_NUMBER}\s*(?:%|atr)\s*$", description="`5%` or `3 atr`.")]
+TrailDistance = Annotated[str, _TRAIL, Field(json_schema_extra=_TRAIL_SCHEMA, description="`5%` or `3 atr`.")]
 Distance = Annotated[
     str,
+    _WAY,
     Field(
-        pattern=rf"^\s*{_NUMBER}\s*(?:%|atr|[rR])\s*$",
+        json_schema_extra=_WAY_SCHEMA,
         description="`6%` of the entry price, `3 atr`, or `2R`: so many times the way to the stop.",
         examples=["2R"],
     ),
 ]
 Value = Annotated[
-    float | Annotated[str, Field(pattern=r"^\{[a-z_][a-z0-9_]*\}$")], Field(description="A number, or `{name}`.")
+    float | Annotated[str, _NAMED, Field(json_schema_extra=_NAMED_SCHEMA)],
+    Field(description="A number, or `{name}`."),
 ]
 ParameterName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_]*$", max_length=40)]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
