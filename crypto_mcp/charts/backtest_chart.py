@@ -221,7 +221,8 @@ def _price(axes: Axes, course: Course, look: Theme) -> None:
     axes.add_collection(LineCollection(list(lines), colors=colours, linewidths=width, capstyle="round", zorder=3))
     axes.set_xlim(int(course.times[0]), int(course.times[-1]))
     axes.yaxis.set_major_locator(MaxNLocator(5))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.price(value)))
+    marks = axes.get_yticks()
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: numbers.spaced(value, marks[1] - marks[0])))
     _dated(axes, course.times)
 
 

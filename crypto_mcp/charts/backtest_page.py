@@ -26,6 +26,12 @@ _SHARES = {
     "total_return", "cagr", "volatility", "max_drawdown", "average_drawdown", "time_under_water", "exposure",
     "win_rate", "best_trade", "worst_trade", "mean_mae", "mean_mfe", "ulcer_index",
 }  # fmt: skip
+_DECIMALS = {
+    "days": 0, "longest_drawdown_days": 1, "mean_days_held": 1, "turnover": 1,
+    "final_equity": 2, "fees": 2, "funding": 2, "expectancy": 2,
+}  # fmt: skip
+"""Of figures that are not ratios."""
+
 _SCENARIOS = {
     "trade_shuffle": "trades in another order",
     "block_bootstrap": "returns redrawn in blocks",
@@ -104,7 +110,7 @@ def _charts(course: Course) -> str:
     falls = line_chart(
         course.times, [Line(-100 * course.drawdown, "fall", shade=True)], lambda v: f"{v:.0f} %", tall=False
     )
-    price = line_chart(course.times, [Line(course.price, "price")], numbers.price, strokes=strokes, tall=True)
+    price = line_chart(course.times, [Line(course.price, "price")], strokes=strokes, tall=True)
     return (
         f"<h2>Equity</h2>{_key(('own', 'account'), ('faint', 'buy and hold'))}{equity}"
         f"<h2>Drawdown</h2>{falls}<h2>Trades on {escape(course.symbol)}</h2>"
@@ -212,7 +218,9 @@ def _figure(name: str, value: float | None) -> str:
         return "none"
     if name in _SHARES:
         return f"{100 * value:,.2f} %"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:,.{_DECIMALS.get(name, 3)}f}"
 
 
 def _drawdowns(course: Course) -> str:

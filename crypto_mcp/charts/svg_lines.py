@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from crypto_mcp.charts import numbers
 from crypto_mcp.charts.backtest_chart import thinned
 
 if TYPE_CHECKING:
@@ -39,14 +40,19 @@ class Stroke:
 
 
 def line_chart(
-    times: Ints, lines: Sequence[Line], label: Callable[[float], str], *, strokes: Sequence[Stroke] = (), tall: bool
+    times: Ints,
+    lines: Sequence[Line],
+    label: Callable[[float], str] | None = None,
+    *,
+    strokes: Sequence[Stroke] = (),
+    tall: bool,
 ) -> str:
     """HTML of a chart.
 
     Args:
         times: milliseconds, ascending.
         lines: all of the same length as `times`.
-        label: writes a value beside the axis.
+        label: writes a value beside the axis; by default with as many decimals as the marks need.
         strokes: drawn above the lines.
         tall: whether it is a chart of its own or belongs to the one above.
     """
@@ -56,6 +62,8 @@ def line_chart(
     low, high = low - room, high + (0.0 if any(line.shade for line in lines) else room)
     frame = _Frame(int(times[0]), int(times[-1]), low, high)
     ticks = [tick for tick in MaxNLocator(5 if tall else 3).tick_values(low, high) if low <= tick <= high]
+    step = float(ticks[1] - ticks[0]) if len(ticks) > 1 else 1.0
+    label = label or (lambda tick: numbers.spaced(tick, step))
     body = [f'<path class="grid" d="M0 {frame.y(tick):.2f}H{_WIDTH:g}"/>' for tick in ticks]
     body += [_path(line, times, frame) for line in lines]
     body += [

@@ -115,15 +115,20 @@ def _monte_carlo(simulated: Mapping[str, Any]) -> Table:
 
 
 def _trades(trades: list[dict[str, Any]]) -> Table:
+    """A line each in 80 columns; CSV and page have every field."""
     shown = trades[-_MOST_TRADES:]
-    table = _table(f"the newest {len(shown)} trades", "opened", "closed", "symbol", "side", "entry", "exit", "result",
-                   "percent", "R", "closed by")  # fmt: skip
+    several = len({trade["symbol"] for trade in shown}) > 1
+    names = ("opened", *(["symbol"] if several else []), "side", "bars", "entry", "exit", "percent", "R", "closed by")
+    table = _table(f"the newest {len(shown)} trades", *names)
+    for column in table.columns:
+        column.no_wrap = True
+        column.justify = "right" if column.header in ("bars", "entry", "exit", "percent", "R") else "left"
     for trade in shown:
         style = "green" if trade["pnl"] > 0 else "red"
         table.add_row(
-            trade["opened"][:16].replace("T", " "), trade["closed"][:16].replace("T", " "), escape(trade["symbol"]),
-            trade["side"], f"{trade['entry']:,.8g}", f"{trade['exit']:,.8g}", f"[{style}]{trade['pnl']:+,.2f}[/]",
-            f"{trade['pnl_percent']:+.2f}", _number(trade["r"]), trade["closed_by"].replace("_", " "),
+            trade["opened"][:16].replace("T", " "), *([escape(trade["symbol"])] if several else []),
+            trade["side"], f"{trade['bars']:,}", f"{trade['entry']:,.6g}", f"{trade['exit']:,.6g}",
+            f"[{style}]{trade['pnl_percent']:+.2f}[/]", _number(trade["r"]), trade["closed_by"].replace("_", " "),
         )  # fmt: skip
     return table
 

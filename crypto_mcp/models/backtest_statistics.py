@@ -66,7 +66,7 @@ class Statistics(Contract):
     average_drawdown: float | None = Field(description="Mean depth of all drawdowns.")
     longest_drawdown_days: float
     time_under_water: float = Field(description="Share of bars whose close lies below an earlier one of the account.")
-    exposure: float = Field(description="Share of bars with a position.")
+    exposure: float = Field(description="Share of bars with a position after their open.")
     turnover: float | None = Field(description="Bought and sold per year, in mean equities.")
     trades: int
     wins: int

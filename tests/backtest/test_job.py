@@ -183,12 +183,13 @@ async def test_the_command_prints_a_report_and_writes_its_files(address: str, tm
     more = ("--set", "fast=9", "--search", "fast=8:10:1", "--walk-forward", "2", "--output", str(tmp_path))
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "crypto_mcp.cli", "backtest", *asked, *more),
-        env=os.environ | {"CRYPTO_MCP_SERVER__PORT": address.rpartition(":")[2], "COLUMNS": "160"},
+        env=os.environ | {"CRYPTO_MCP_SERVER__PORT": address.rpartition(":")[2], "COLUMNS": "80"},
         stdout=asyncio.subprocess.PIPE,
     )
     said = (await process.communicate())[0].decode()
     assert process.returncode == 0
     for word in ("by chance", "best of 3 tries", "walk-forward", "profit factor", "next open"):
         assert word in said
+    assert "…" not in said
     written = {path.name.removeprefix("BTCUSDT-4h-custom") for path in tmp_path.iterdir()}
     assert written == {".html", ".png", "-trades.csv", "-equity.csv"}

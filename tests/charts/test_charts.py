@@ -123,3 +123,12 @@ def test_prices_have_five_digits(value: float, text: str) -> None:
 @pytest.mark.parametrize(("value", "text"), [(0.5, "+0.50"), (-0.5, "-0.50"), (-0.001, "0.00")])
 def test_a_zero_has_no_sign(value: float, text: str) -> None:
     assert numbers.signed(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "step", "text"),
+    [(50.0, 50.0, "50"), (75_000.0, 25_000.0, "75,000"), (2.5, 2.5, "2.5"), (5.0, 2.5, "5.0"), (0.3, 0.05, "0.30"),
+     (0.00025, 0.00025, "0.00025"), (1.0, 0.0, "1")],
+)  # fmt: skip
+def test_marks_of_an_axis_have_the_decimals_that_tell_them_apart(value: float, step: float, text: str) -> None:
+    assert numbers.spaced(value, step) == text

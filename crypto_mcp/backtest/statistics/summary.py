@@ -81,7 +81,7 @@ def statistics_of(run: Run, prepared: Prepared) -> Statistics:
         ulcer_index=ulcer_index(below),
         max_drawdown=deepest,
         time_under_water=float(np.mean(below > 0)),
-        exposure=float(np.mean(inside)),
+        exposure=int(run.account["bars_in"][0]) / len(returns),
         trades=len(run.trades),
         wins=int(np.count_nonzero(run.trades["pnl"] > 0)),
         longest_losing_streak=longest_losing_streak(run.trades["pnl"]),
