@@ -11,7 +11,7 @@ import uvloop
 from tests.bench.figures import Figures
 from tests.bench.machine import watched
 
-SECTIONS = ("queue", "front", "analysis", "market", "backtest", "risk", "alerts")
+SECTIONS = ("queue", "front", "analysis", "market", "archive", "backtest", "risk", "alerts")
 
 
 def main() -> None:
