@@ -57,6 +57,11 @@ UNLISTED: dict[str, Any] = {"x-unlisted": True}
 """`json_schema_extra` of a parameter that is seldom set: it is accepted, and left out of the list of tools."""
 
 
+def unit(words: str) -> dict[str, Any]:
+    """`json_schema_extra` of a parameter whose unit its few words in the list of tools do not say."""
+    return {"x-unit": words}
+
+
 class ErrorBody(Contract):
     """An error a caller can act on."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from crypto_mcp.models.analysis import Detail, Provenance
-from crypto_mcp.models.answers import UNLISTED, Contract
+from crypto_mcp.models.answers import UNLISTED, Contract, unit
 from crypto_mcp.models.backtest_statistics import Drawdown, Statistics, Year
 from crypto_mcp.models.charts import ChartTheme
 from crypto_mcp.models.luck import MonteCarlo, SearchReport, SearchSpec, Verdict, WalkForwardReport, WalkForwardSpec
@@ -88,7 +88,9 @@ class BacktestParams(Contract):
     )
     capital: float = Field(10_000, gt=0, le=1e12, description="Quote asset.")
     market: Market = Field("spot", description="Shorts and leverage: perpetual only.")
-    leverage: float = Field(1, ge=1, le=MOST_LEVERAGE, description="Isolated margin.")
+    leverage: float = Field(
+        1, ge=1, le=MOST_LEVERAGE, description="Isolated margin.", json_schema_extra=unit("times the margin")
+    )
     costs: Annotated[Costs, WithJsonSchema(_OBJECT)] = Field(default_factory=Costs, description=_COSTS)
     lookahead_check: bool | None = Field(
         None, description="Replay of truncated data; default: for your own.", json_schema_extra=UNLISTED

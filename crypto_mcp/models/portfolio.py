@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AwareDatetime, Field, model_serializer, model_validator
 
 from crypto_mcp.models.analysis import Detail
-from crypto_mcp.models.answers import UNLISTED, Contract
+from crypto_mcp.models.answers import UNLISTED, Contract, unit
 from crypto_mcp.models.charts import ChartTheme
 from crypto_mcp.models.money import Amount, Exact, NotNegative, Positive
 from crypto_mcp.models.risk import MarketKind, PortfolioId, Severity
@@ -62,10 +62,16 @@ class PortfolioParams(Contract):
     market: MarketKind = Field("spot", description="spot or perpetual.")
     side: Literal["buy", "sell", "long", "short"] | None = Field(None, description="Of trade or position.")
     quantity: Positive | None = Field(None, description="Base asset.")
-    price: Positive | None = Field(None, description="Of entry or trade; close_position: last price.")
+    price: Positive | None = Field(
+        None, description="Of entry or trade; close_position: last price.", json_schema_extra=unit("quote asset")
+    )
     fee: NotNegative = Field(Decimal(0), description="Quote asset.")
-    leverage: Annotated[Positive, Field(ge=1, le=125)] | None = Field(None, description="Of a perpetual.")
-    amount: Amount | None = Field(None, description="Of cash; funding paid is negative.")
+    leverage: Annotated[Positive, Field(ge=1, le=125)] | None = Field(
+        None, description="Of a perpetual.", json_schema_extra=unit("times its margin")
+    )
+    amount: Amount | None = Field(
+        None, description="Of cash; funding paid is negative.", json_schema_extra=unit("the portfolio's currency")
+    )
     at: AwareDatetime | None = Field(None, description="Time; default now.")
     trade_id: str | None = Field(None, min_length=1, max_length=64, description="Taken once.")
     sector: str | None = Field(None, max_length=40, description="Group for exposure.", json_schema_extra=UNLISTED)
@@ -81,7 +87,9 @@ class PortfolioParams(Contract):
     include: list[Section] = Field([], max_length=5, description="More sections for get.")
     shocks: Shocks = Field({}, description="Stress, % by symbol; `*` the rest.")
     objective: Objective = Field("equal_risk", description="Of rebalance.")
-    target_var_percent: float | None = Field(None, gt=0, le=100, description="VaR 95 to cut to.")
+    target_var_percent: float | None = Field(
+        None, gt=0, le=100, description="VaR 95 to cut to.", json_schema_extra=unit("percent of the equity, a day")
+    )
     detail: Detail = Field("summary", description="`full`: every position.")
     limit: int = Field(50, ge=1, le=1000, description="Of ledger, history.")
     seed: int = Field(1, ge=0, lt=2**32, description="Of simulations.", json_schema_extra=UNLISTED)

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from crypto_mcp.models.analysis import Detail, Provenance, Side
-from crypto_mcp.models.answers import UNLISTED, Contract
+from crypto_mcp.models.answers import UNLISTED, Contract, unit
 from crypto_mcp.models.money import Exact, Positive
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
@@ -23,12 +23,14 @@ class RiskParams(Contract):
     """The trade that is thought of. Four fields are enough; the rest has stated defaults."""
 
     symbol: SymbolName
-    entry: Positive = Field(description="Entry price.")
-    stop: Positive = Field(description="Stop price.")
+    entry: Positive = Field(description="Entry price.", json_schema_extra=unit("quote asset"))
+    stop: Positive = Field(description="Stop price.", json_schema_extra=unit("quote asset"))
     account_size: Positive = Field(description="Account, quote asset.")
     side: Side | None = Field(None, description="Default: by the side of the stop.")
-    target: Positive | None = Field(None, description="Take-profit price.")
-    quantity: Positive | None = Field(None, description="Assess this size instead of computing one.")
+    target: Positive | None = Field(None, description="Take-profit price.", json_schema_extra=unit("quote asset"))
+    quantity: Positive | None = Field(
+        None, description="Assess this size instead of computing one.", json_schema_extra=unit("base asset")
+    )
     risk_percent: float = Field(1.0, gt=0, le=100, description="Of the account, lost if the stop is hit.")
     max_loss: Positive | None = Field(
         None, description="Lost at most at the stop, quote asset; instead of risk_percent.", json_schema_extra=UNLISTED

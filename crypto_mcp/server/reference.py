@@ -1,4 +1,4 @@
-"""The tables of docs/rest.md and docs/mcp.md, made of what is served: `python -m crypto_mcp.server.reference`."""
+"""What docs/rest.md and docs/mcp.md say of what is served, made of it: `python -m crypto_mcp.server.reference`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.server.app import build_app
 from crypto_mcp.server.prompts import Prompts
 from crypto_mcp.server.resources import Resources
-from crypto_mcp.server.tools import Tools
-from crypto_mcp.settings import ServerSettings, Settings
+from crypto_mcp.server.tool_reference import contracts, errors, tools
+from crypto_mcp.settings import Settings
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 
@@ -29,19 +29,6 @@ def routes() -> str:
     return "\n".join(rows)
 
 
-def tools() -> str:
-    """Every tool with its parameters, those that must be given first."""
-    rows = ["| tool | | parameters |", "|---|---|---|"]
-    for tool in Tools(CATALOGUE, ServerSettings()).by_name.values():
-        schema = tool.input_schema
-        needed = set(schema.get("required", ()))
-        names = sorted(schema.get("properties", {}), key=lambda name: name not in needed)
-        listed = ", ".join(f"**`{name}`**" if name in needed else f"`{name}`" for name in names)
-        said = (tool.description or "").partition(" Example:")[0]
-        rows.append(f"| `{tool.name}` | {said} | {listed} |")
-    return "\n".join(rows)
-
-
 def prompts() -> str:
     """Every prompt."""
     rows = ["| prompt | |", "|---|---|"]
@@ -55,7 +42,14 @@ def resources() -> str:
     return "\n".join(["| resource | |", "|---|---|", *(f"| `{each.uri}` | {each.description} |" for each in places)])
 
 
-PARTS = {"routes": routes, "tools": tools, "prompts": prompts, "resources": resources}
+PARTS = {
+    "routes": routes,
+    "tools": tools,
+    "contracts": contracts,
+    "errors": errors,
+    "prompts": prompts,
+    "resources": resources,
+}
 
 
 def renewed(page: str) -> str:

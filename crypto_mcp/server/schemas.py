@@ -11,9 +11,12 @@ if TYPE_CHECKING:
 
     from crypto_mcp.job_kind import JobKind
 
+UNIT = "x-unit"
+"""Where a schema keeps the unit of a parameter."""
+
 _NOT_LISTED = frozenset(
     {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "minLength", "maxLength", "minItems", "maxItems"}
-    | {"pattern", "examples", "format", "uniqueItems", "multipleOf"}
+    | {"pattern", "examples", "format", "uniqueItems", "multipleOf", UNIT}
 )
 """Bounds that a tool's schema leaves to the check of a call, whose error names them. Clients put the list of tools
 before every conversation, so every word costs; `GET /v1/kinds` has the whole contract."""

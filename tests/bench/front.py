@@ -73,7 +73,7 @@ class System:
         async with httpx2.AsyncClient(timeout=2) as client:
             await _until(lambda: _answers(client, f"http://127.0.0.1:{self.sandbox_port}/api/v3/ping"))
         async with Redis.from_url(self.servers.redis.url(2)) as queue:
-            await _until(lambda: _warm(queue), seconds=300)
+            await _until(lambda: _warm(queue))
 
     async def start_front(self) -> tuple[subprocess.Popen[bytes], float]:
         """The front end, and the seconds from its start to its first answer."""
@@ -223,7 +223,7 @@ async def _warm(queue: Redis) -> bool:
     return any(info is not None and info["warm"] for info in (await known_workers(queue)).values())
 
 
-async def _until(condition: Callable[[], Awaitable[bool]], pause: float = 0.05, seconds: float = 60.0) -> None:
+async def _until(condition: Callable[[], Awaitable[bool]], pause: float = 0.05, seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while True:
         try:
