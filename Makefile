@@ -13,10 +13,10 @@ ONLY   ?=
 LIVE   ?=
 ARGS   ?=
 
-.PHONY: help run test check format bench chaos swarm swarm-trial swarm-down drill soak conformance fuzz lock clean
+.PHONY: help run test check format bench chaos swarm swarm-trial swarm-down drill soak conformance n8n fuzz lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(READY) ## Run the whole product on this machine (LIVE=1: real market data)
 	@exec $(BIN)/crypto-mcp run $(if $(LIVE),--live)
@@ -61,6 +61,9 @@ conformance: $(READY) ## The official MCP conformance suite against the front en
 MINUTES ?= 20
 soak: $(READY) ## Steady load on the whole product: what grows that should not? (MINUTES=60)
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+
+n8n: $(READY) ## The workflows of docs/n8n, imported and run on a real n8n (needs npm, 3 GB once)
+	@$(BIN)/python -m tests.n8n $(ARGS)
 
 fuzz: $(READY) ## 20,000 requests made from the OpenAPI by schemathesis (needs a package registry)
 	@$(BIN)/python -m tests.fuzz $(ARGS)

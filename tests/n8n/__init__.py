@@ -1,0 +1,1 @@
+"""`make n8n`: the workflows of docs/n8n on a real n8n, before the whole product."""
