@@ -119,7 +119,7 @@ class N8n:
 
     async def _answers(self) -> bool:
         try:
-            return (await self._http.get("/healthz/readiness")).status_code == 200
+            return (await self._http.get("/rest/settings")).status_code == 200
         except httpx2.TransportError:
             return False
 
