@@ -118,10 +118,12 @@ class N8n:
         return found
 
     async def _answers(self) -> bool:
+        """While it starts it answers everything with 200 and a line of text."""
         try:
-            return (await self._http.get("/rest/settings")).status_code == 200
+            answer = await self._http.get("/rest/settings")
         except httpx2.TransportError:
             return False
+        return answer.status_code == 200 and "json" in answer.headers.get("content-type", "")
 
     async def _rest(self, method: str, path: str, body: Any = None, params: dict[str, str] | None = None) -> Any:
         answer = await self._http.request(method, path, json=body, params=params)
