@@ -32,7 +32,7 @@ class CryptoMcpError(Exception):
     """Base of all errors with a stable `code`, a `message` and a `hint` saying what to do.
 
     `retryable` says whether the same request may succeed later, `retry_after` in how many seconds.
-    `http_status` is what REST answers.
+    `http_status` is what REST answers. A client that was told the error by a front end knows `job_id` and `request_id`.
     """
 
     code: ClassVar[str] = "internal_error"
@@ -44,6 +44,8 @@ class CryptoMcpError(Exception):
         self.message = _writable(message)
         self.hint = _writable(hint)
         self.retry_after = retry_after
+        self.job_id: str | None = None
+        self.request_id: str | None = None
 
 
 def _writable(text: str) -> str:

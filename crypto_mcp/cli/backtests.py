@@ -13,7 +13,7 @@ from crypto_mcp.errors import InvalidRequest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from crypto_mcp.cli.rest import FrontEnd
+    from crypto_mcp.client import CryptoMcp
 
 _OF_STRATEGY, _OF_SEARCH, _OF_MARKET, _OUT = "Strategy", "Search", "Market", "Output"
 Texts = list[str] | None
@@ -81,24 +81,24 @@ def _run(params: dict[str, Any], output: Path | None, files: bool, theme: str, a
     from rich.console import Console
 
     from crypto_mcp.cli.backtest_words import report
-    from crypto_mcp.cli.calls import answered
-    from crypto_mcp.cli.rest import FrontEnd
+    from crypto_mcp.cli.calls import answered, as_sent
+    from crypto_mcp.cli.front_end import front_end
 
-    with FrontEnd(load()) as front_end:
-        answer = answered(front_end, "historical_backtest", params, wait, Console(stderr=True))
-        if as_json or answer.get("result") is None:
+    with front_end(load()) as client:
+        answer = answered(client, "historical_backtest", params, wait, Console(stderr=True))
+        if as_json or answer.result is None:
             import json
 
-            print(json.dumps(answer, indent=2))
+            print(json.dumps(as_sent(answer), indent=2))
             return
-        result = answer["result"]
+        result = answer.result
         Console().print(report(result))
         if files:
-            for path in _written(front_end, result, output or Path(), theme, wait):
+            for path in _written(client, result, output or Path(), theme, wait):
                 print(f"{path}: {path.stat().st_size / 1024:,.0f} KB")
 
 
-def _written(front_end: FrontEnd, result: Mapping[str, Any], folder: Path, theme: str, wait: float) -> Iterable[Path]:
+def _written(client: CryptoMcp, result: Mapping[str, Any], folder: Path, theme: str, wait: float) -> Iterable[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     data, under = result["data"][0], f"/v1/jobs/{result['backtest_job_id']}"
     name = "".join(c if c.isalnum() or c in "-_" else "_" for c in result["strategy"]["name"])
@@ -106,7 +106,7 @@ def _written(front_end: FrontEnd, result: Mapping[str, Any], folder: Path, theme
     wanted = {"report.html": ".html", "chart.png": ".png", "trades.csv": "-trades.csv", "equity.csv": "-equity.csv"}
     for file, ending in wanted.items():
         path = folder / f"{stem}{ending}"
-        path.write_bytes(front_end.file(f"{under}/{file}", wait, {"theme": theme} if file == "chart.png" else None))
+        path.write_bytes(client.file(f"{under}/{file}", {"theme": theme} if file == "chart.png" else None, within=wait))
         yield path
 
 

@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 
 from crypto_mcp.cli.check_channels import channels
 from crypto_mcp.cli.findings import Finding, Level
-from crypto_mcp.cli.rest import FrontEnd
+from crypto_mcp.cli.front_end import front_end
 from crypto_mcp.errors import CryptoMcpError
 from crypto_mcp.job_kind import LISTS
 from crypto_mcp.jobs.connection import connect
@@ -181,12 +181,12 @@ async def _exchange(settings: Settings) -> list[Finding]:
 async def _front_end(settings: Settings) -> list[Finding]:
 
     def ask() -> dict[str, Any]:
-        with FrontEnd(settings) as front_end:
-            return front_end.health() | {"url": front_end.url}
+        with front_end(settings) as client:
+            return client.health() | {"url": client.url}
 
     try:
         health = await asyncio.to_thread(ask)
-    except (CryptoMcpError, ValueError) as error:
+    except CryptoMcpError as error:
         return _port_of_front_end(settings, error)
     if health.get("status") == "ok":
         return [Finding(Level.FINE, "Front end", f"{health['url']}, version {health.get('version')}")]
@@ -195,10 +195,10 @@ async def _front_end(settings: Settings) -> list[Finding]:
     return [Finding(level, "Front end", f"{health['url']} is {health.get('status')}; {'; '.join(away)}")]
 
 
-def _port_of_front_end(settings: Settings, error: Exception) -> list[Finding]:
+def _port_of_front_end(settings: Settings, error: CryptoMcpError) -> list[Finding]:
 
     port = settings.server.port
-    if isinstance(error, CryptoMcpError) and is_free(port):
+    if is_free(port):
         return [Finding(Level.WRONG, "Front end", error.message, error.hint)]
     hint = "End that program, or set CRYPTO_MCP_SERVER__PORT to another port."
     return [Finding(Level.WRONG, "Front end", f"port {port} is taken by a program that is not the front end", hint)]

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from crypto_mcp.cli.front_end import front_end
 from crypto_mcp.cli.render import in_words
-from crypto_mcp.cli.rest import FINISHED, FrontEnd, finished
-from crypto_mcp.errors import CryptoMcpError, Unavailable
+from crypto_mcp.client import result_of
+from crypto_mcp.errors import CryptoMcpError, TimedOut, Unavailable
 from crypto_mcp.local.stack import running
+from crypto_mcp.models.answers import JobState
 
 if TYPE_CHECKING:
     from crypto_mcp.local.stack import Addresses
@@ -64,7 +66,7 @@ async def _start_and_wait(settings: Settings, console: Console, *, live: bool) -
             console.print(f"\nThe first call failed: {error.message} [{error.code}]\n{error.hint}", markup=False)
         else:
             console.print(f"\n[bold]A first answer[/] after {time.monotonic() - began:.1f} s:")
-            console.print(in_words(answer["result"]))
+            console.print(in_words(answer))
         _greet(console, addresses)
         await asyncio.Event().wait()
 
@@ -72,23 +74,21 @@ async def _start_and_wait(settings: Settings, console: Console, *, live: bool) -
 def _first_call(settings: Settings, console: Console) -> dict[str, Any]:
     """A real call, once the front end says that it reaches everything; however long the worker takes to be ready."""
     deadline = time.monotonic() + _HEALTHY_WITHIN
-    with FrontEnd(settings) as front_end:
-        while (health := front_end.health())["status"] == "down":
+    with front_end(settings) as client:
+        while (health := client.health())["status"] == "down":
             if time.monotonic() > deadline:
                 raise Unavailable(f"the front end is not healthy: {health}", hint="`crypto-mcp doctor` says why.")
             time.sleep(_POLL)
-        answer = front_end.submit("analyze_crypto", _FIRST_CALL, wait=_SHORT_WAIT)
-        if finished(answer):
-            return answer
-        if answer["status"] == "queued":
+        answer = client.submit("analyze_crypto", _FIRST_CALL, wait=_SHORT_WAIT)
+        if answer.status is JobState.QUEUED:
             console.print("The worker is still loading.")
-        for record in front_end.follow(answer["job_id"], within=_FIRST_CALL_WAIT):
-            state = record["state"]
-        if state not in FINISHED:
-            raise Unavailable(
-                f"job {answer['job_id']} is {state} after {_FIRST_CALL_WAIT:g} s", hint="Look at worker-analysis.log."
-            )
-        return front_end.result(answer["job_id"])
+        if answer.job_id is not None and not answer.status.finished:
+            try:
+                answer = client.wait(answer.job_id, within=_FIRST_CALL_WAIT)
+            except TimedOut as late:
+                raise Unavailable(late.message, hint="Look at worker-analysis.log.") from late
+        analysis: dict[str, Any] = result_of(answer)
+        return analysis
 
 
 def _greet(console: Console, addresses: Addresses) -> None:

@@ -26,12 +26,12 @@ def chart(
     wait: Wait = 60.0,
 ) -> None:
     """Draw an analysis as PNG: crypto-mcp chart BTCUSDT 4h -o btc.png"""
-    from crypto_mcp.cli.rest import FrontEnd
+    from crypto_mcp.cli.front_end import front_end
     from crypto_mcp.models.symbols import exchange_symbol
 
     wanted = {"symbol": symbol, "timeframe": timeframe, "bars": bars, "theme": theme}
-    with FrontEnd(load()) as front_end:
-        png = front_end.chart(wanted, wait)
+    with front_end(load()) as client:
+        png = client.file("/v1/chart.png", wanted, within=wait)
     path = output or Path(f"{exchange_symbol(symbol)}-{timeframe}.png")
     path.write_bytes(png)
     print(f"{path}: {len(png) // 1024} KB")

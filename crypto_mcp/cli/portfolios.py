@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -48,19 +49,18 @@ def import_(name: Name, file: File, take: Take = False) -> None:
     """Look at a trade file, or take its trades with --take."""
     from rich.console import Console
 
+    from crypto_mcp.cli.front_end import front_end
     from crypto_mcp.cli.render import result_tables
-    from crypto_mcp.cli.rest import FrontEnd
 
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidRequest(f"{file} cannot be read ({error})", hint="Give a CSV file in UTF-8.") from None
     action = "import_trades" if take else "preview_import"
-    with FrontEnd(load()) as front_end:
-        answer: dict[str, Any] = front_end.submit(
-            "portfolio_monitor", {"action": action, "portfolio_id": name, "csv": text}, wait=25
-        )
-    Console().print(result_tables(answer["result"]) if answer.get("result") else f"job {answer['job_id']} goes on")
+    params = {"action": action, "portfolio_id": name, "csv": text}
+    with front_end(load()) as client:
+        answer = client.submit("portfolio_monitor", params, wait=25, idempotency_key=secrets.token_urlsafe(16))
+    Console().print(result_tables(answer.result) if answer.result else f"job {answer.job_id} goes on")
 
 
 async def _verified(name: str | None, owner: str | None) -> list[Verdict]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol
 
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest, SourceUnavailable
+from crypto_mcp.retry_after import asked_pause
 
 if TYPE_CHECKING:
     import httpx2
@@ -73,12 +72,5 @@ class Judge(Protocol):
 
 def retry_after(response: httpx2.Response, default: float = PAUSE_WITHOUT_ADVICE, least: float = LEAST_PAUSE) -> float:
     """Seconds the header `Retry-After` asks for, given as a number or as a date."""
-    said = response.headers.get("retry-after", "")
-    try:
-        return max(least, float(said))
-    except ValueError:
-        pass
-    try:
-        return max(least, parsedate_to_datetime(said).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return default
+    pause = asked_pause(response.headers.get("retry-after"))
+    return default if pause is None else max(least, pause)

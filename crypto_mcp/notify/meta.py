@@ -14,6 +14,7 @@ import httpx2
 import orjson
 
 from crypto_mcp.notify.sending import Meaning, Message, SendFailed, Sent, Target, reference
+from crypto_mcp.retry_after import asked_pause
 
 if TYPE_CHECKING:
     from crypto_mcp.settings import NotifySettings
@@ -147,7 +148,7 @@ def _read(response: httpx2.Response, target: Target) -> Sent:
         taken = Meaning.UNKNOWN if response.is_success else Meaning.RETRY
         raise SendFailed(taken, f"http_{response.status_code}", "the answer is no JSON")
     if isinstance(body.get("error"), dict):
-        raise failure(body["error"], _retry_after(response))
+        raise failure(body["error"], asked_pause(response.headers.get("retry-after")))
     try:
         called = str(body.get("contacts", [{}])[0].get("wa_id", ""))
         known = called == target.address.lstrip("+")
@@ -155,11 +156,6 @@ def _read(response: httpx2.Response, target: Target) -> Sent:
     except (KeyError, IndexError, TypeError):
         meaning = Meaning.UNKNOWN if response.is_success else Meaning.RETRY
         raise SendFailed(meaning, f"http_{response.status_code}", "the answer names no message") from None
-
-
-def _retry_after(response: httpx2.Response) -> float | None:
-    said = response.headers.get("retry-after", "")
-    return float(said) if said.isdigit() else None
 
 
 def _without_digits(text: str) -> str:

@@ -25,6 +25,7 @@ import orjson
 
 from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.notify.sending import Meaning, SendFailed, Sent
+from crypto_mcp.retry_after import asked_pause
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -180,8 +181,7 @@ class Webhooks:
         """Of the answer, whose body nobody reads: it may be endless."""
         response = await self._client.send(request, stream=True)
         try:
-            said = response.headers.get("retry-after", "")
-            return response.status_code, float(said) if said.isdigit() else None
+            return response.status_code, asked_pause(response.headers.get("retry-after"))
         finally:
             await response.aclose()
 

@@ -18,7 +18,19 @@ import psutil
 import pytest
 from dotenv import dotenv_values
 
+from crypto_mcp.catalogue import (
+    ALERT_MANAGER,
+    ANALYZE_CRYPTO,
+    DETECT_OPPORTUNITIES,
+    HISTORICAL_BACKTEST,
+    MARKET_SCANNER,
+    PORTFOLIO_MONITOR,
+    RISK_ASSESSMENT,
+)
+from crypto_mcp.client import CryptoMcp
 from crypto_mcp.local.passwords import Passwords
+from crypto_mcp.models.analysis import AnalyzeParams
+from crypto_mcp.models.timeframes import Timeframe
 from tests.servers import free_ports
 
 if TYPE_CHECKING:
@@ -121,6 +133,26 @@ def test_a_first_run_prints_a_real_answer_and_where_things_are(stack: Running) -
     for path in ("/mcp", "/v1", "/docs"):
         assert stack.url + path in stack.said
     assert "Traceback" not in stack.said
+
+
+def test_every_tool_is_asked_through_the_client_with_the_models_of_its_kind(stack: Running) -> None:
+    """What each answers is read back as its result model; pictures and earlier analyses too."""
+    with CryptoMcp(stack.url) as crypto:
+        analysis = crypto.ask(ANALYZE_CRYPTO, AnalyzeParams(symbol="BTC", timeframe=Timeframe.H1, detail="full"))
+        assert (analysis.symbol, analysis.data.source) == ("BTCUSDT", "sandbox")
+        assert crypto.ask(MARKET_SCANNER, {"scan_type": "momentum"}).looked_at > 100
+        assert crypto.ask(DETECT_OPPORTUNITIES, {"symbols": ["BTC", "ETH"]}).source == "sandbox"
+        for params in ({"action": "create"}, {"action": "deposit", "amount": "1000.50"}):
+            crypto.ask(PORTFOLIO_MONITOR, {"portfolio_id": "typed", **params})
+        kept = crypto.ask(PORTFOLIO_MONITOR, {"action": "get", "portfolio_id": "typed"})
+        assert kept.portfolio_id == "typed"
+        trade = {"symbol": "BTC", "entry": "60000", "stop": "58500", "account_size": "10000"}
+        assert crypto.ask(RISK_ASSESSMENT, trade).symbol == "BTCUSDT"
+        tested = crypto.ask(HISTORICAL_BACKTEST, {"symbols": ["BTC"], "timeframe": "1d"}, within=120)
+        assert tested.strategy.name == "ema_cross"
+        assert crypto.ask(ALERT_MANAGER, {"action": "list"}).alerts == []
+        assert crypto.file("/v1/chart.png", {"symbol": "BTC"}).startswith(b"\x89PNG")
+        assert next(crypto.analyses("BTC")).analysis.symbol == "BTCUSDT"
 
 
 def test_what_it_keeps_is_for_its_owner_only(stack: Running, place: Path) -> None:
