@@ -73,8 +73,8 @@ ANALYZE_CRYPTO = JobKind(
     handler="workers.analysis:analyze_crypto",
     title="Analyse a cryptocurrency",
     summary=(
-        "Technical analysis of a trading pair on closed bars: trend, volatility, levels, zones, indicators, "
-        "a score with its factors, a recommendation with its reasons."
+        "What the chart of one coin says, on closed bars: trend, volatility, support and resistance levels, order "
+        "blocks, gaps, indicators such as RSI and MACD, a score, whether to buy or sell and why."
     ),
     example={"symbol": "BTCUSDT", "timeframe": "1h"},
     cache=CacheRule(key=cached_keys.analysis_key, ttl=300, good_for=cached_keys.until_next_bar, collection="analyses"),
@@ -91,8 +91,8 @@ MARKET_SCANNER = JobKind(
     handler="workers.scanning:market_scanner",
     title="Scan the market",
     summary=(
-        "Looks at all pairs of a quote asset for a setup or a condition of yours; ranks what matched, with the "
-        "facts, key levels and a picture of the closes."
+        "Finds coins of the whole market by a built-in scan (moves, oversold, volume, funding) or a condition of "
+        "yours, such as an RSI below 30; ranks the top pairs, with the facts."
     ),
     example={"scan_type": "momentum", "timeframes": ["1h"]},
     cache=CacheRule(key=cached_keys.scan_key, ttl=60, good_for=cached_keys.until_next_scan, collection="market_scans"),
@@ -110,8 +110,8 @@ PORTFOLIO_MONITOR = JobKind(
     handler="workers.portfolio:portfolio_monitor",
     title="Keep and watch a portfolio",
     summary=(
-        "Keeps portfolios of spot and perpetual positions; answers with value, profit, VaR and expected shortfall, "
-        "exposure, drawdown and suggestions. It never trades."
+        "Creates, keeps and deletes portfolios: what you hold and traded; value, profit, how much it could lose (VaR), "
+        "stress if a coin falls, exposure, drawdown, suggestions. It never trades."
     ),
     example={"action": "get", "portfolio_id": "default"},
     cache=CacheRule(key=cached_keys.portfolio_key, ttl=30, in_memory=False),
@@ -129,10 +129,10 @@ DETECT_OPPORTUNITIES = JobKind(
     params=OpportunityParams,
     result=Opportunities,
     handler="workers.opportunities:detect_opportunities",
-    title="Find trades",
+    title="Find trade ideas",
     summary=(
-        "Trades that several timeframes agree on: entry zone, stop, targets, reward-risk, quality, odds, "
-        "conflicts; each ready for an alert and a backtest."
+        "What to trade today: setups that timeframes agree on, with entry zone, stop loss, take-profit targets, "
+        "reward-risk, odds, conflicts; each ready for an alert and a backtest."
     ),
     example={"symbols": ["BTCUSDT"], "min_reward_risk": 2},
     cache=CacheRule(
@@ -153,8 +153,8 @@ RISK_ASSESSMENT = JobKind(
     handler="workers.risk:risk_assessment",
     title="Assess the risk of a trade",
     summary=(
-        "Position size for an entry, a stop and an account, in the exchange's steps, with margin and liquidation, "
-        "VaR and expected shortfall, worst gap, Kelly and drawdown projection where an edge is known, and warnings."
+        "How much to buy, before a trade whose entry and stop you know: position size for an account, margin, "
+        "liquidation, VaR, worst gap, Kelly and drawdowns where an edge is known, warnings."
     ),
     example={"symbol": "BTCUSDT", "entry": "60000", "stop": "58500", "account_size": "10000"},
     timeout=15.0,
@@ -168,10 +168,10 @@ HISTORICAL_BACKTEST = JobKind(
     params=BacktestParams,
     result=BacktestResult,
     handler="workers.backtest:historical_backtest",
-    title="Test a strategy on past prices",
+    title="Backtest a strategy",
     summary=(
-        "Runs a built-in strategy or your own conditions over past bars, costs included; says what came of it, "
-        "under which assumptions, and whether it may be luck."
+        "Tests on past prices a built-in strategy or your own conditions to enter and to sell, costs included; what "
+        "came of it, under which assumptions, and whether it may be luck."
     ),
     example={"symbols": ["BTCUSDT"], "strategy": "ema_cross"},
     timeout=300.0,
@@ -192,8 +192,9 @@ ALERT_MANAGER = JobKind(
     handler="workers.alerts:alert_manager",
     title="Manage alerts",
     summary=(
-        "Alerts on prices, moves, indicators, structure, funding, portfolios, scans; each told once, by WhatsApp, "
-        "webhook or console. Says how it was understood."
+        "Notifies you when a price goes above or falls to a level, or a move, an indicator such as RSI, structure, "
+        "funding, PnL or a scan meets your condition; once, by WhatsApp, webhook or console. Explains how it was "
+        "understood."
     ),
     example={"action": "create", "condition": "BTC > 45k"},
     scope="alerts:read",

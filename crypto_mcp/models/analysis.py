@@ -37,7 +37,7 @@ class AnalyzeParams(Contract):
     detail: Detail = Field("summary", description="`full` adds the readings.")
     compare: list[Timeframe] = Field([], max_length=4, description="Timeframes to hold against it: adds a confluence.")
 
-    chart: bool = Field(False, description="Also a picture of it.")
+    chart: bool = Field(False, description="Also draws the chart.")
 
     @field_validator("compare", mode="before")
     @classmethod

@@ -57,8 +57,8 @@ class Costs(Contract):
 # Written out, these two would be most of what a model reads of all tools; docs/backtesting.md has every field.
 _NAME_OR_OBJECT, _OBJECT = {"anyOf": [{"type": "string"}, {"type": "object"}]}, {"type": "object"}
 _STRATEGY = (
-    "ema_cross, rsi_reversal, turtle, bollinger_squeeze, supertrend, order_block_retest, fvg_fill, choch_reversal, "
-    "vwap_reversion, buy_and_hold; or {entry, exit, short_entry, short_exit: conditions such as "
+    "ema_cross (moving averages), rsi_reversal, turtle, bollinger_squeeze, supertrend, order_block_retest, fvg_fill, "
+    "choch_reversal, vwap_reversion, buy_and_hold; or {entry, exit, short_entry, short_exit: conditions such as "
     "'crosses_above(ema({fast}), ema(21))'; stop: '3%', '2 atr' or 'structure'; trailing: '5%'; break_even: '1R'; "
     "max_bars; targets: [{at: '2R', share: 50}]; sizing: {method: equity, fixed, risk, volatility or kelly, amount}; "
     "max_open; cooldown; session: {from_hour, to_hour, weekdays}; parameters: {fast: 9}}"
@@ -67,7 +67,7 @@ _SEARCH = (
     "{parameters: [{name, low, high, step}], method: grid, random or bayesian, trials, objective: sharpe, sortino, "
     "calmar or total_return, ordered: [['fast', 'slow']]}: the best, and whether it is luck."
 )
-_WALK_FORWARD = "{windows: 10, anchored: false, past: 4}: trades what the past chose."
+_WALK_FORWARD = "{windows: 10, anchored: false, past: 4}: trades what the past chose; needs `search`."
 _COSTS = (
     "Percent: maker_fee, taker_fee 0.1, slippage 0.02, funding 0.01; spread, slippage_atr, impact, maintenance_margin."
 )

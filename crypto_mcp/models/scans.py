@@ -66,7 +66,9 @@ class ScanParams(Contract):
         [Timeframe.H1], min_length=1, max_length=3, description="A symbol must match on all; the first ranks."
     )
     condition: str | None = Field(
-        None, max_length=1000, description="Must hold too, such as `rsi(14) < 30`; all there is of `custom`."
+        None,
+        max_length=1000,
+        description="Must hold too, such as `rsi(14) < 30`, `close > ema(200)`; all there is of `custom`.",
     )
     side: ScanSide = Field("any", description="`long`: only what points up.")
     universe: UniverseRules = Field(

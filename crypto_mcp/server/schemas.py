@@ -44,7 +44,7 @@ def tool_input(kind: JobKind[Any, Any], default_wait: float) -> dict[str, Any]:
 
 def wait_schema(default: float) -> dict[str, Any]:
     """How long to wait for a job. More than a request may take is capped, not refused."""
-    return {"type": "number", "default": default, "description": "Seconds to wait."}
+    return {"type": "number", "default": default, "description": "Seconds."}
 
 
 def answer_outline() -> dict[str, Any]:

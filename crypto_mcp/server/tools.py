@@ -190,8 +190,8 @@ class Tools:
             output_schema=answer_outline(),
             annotations=ToolAnnotations(
                 read_only_hint=kind.read_only,
-                destructive_hint=kind.destroys is not None,
-                idempotent_hint=kind.read_only,
+                destructive_hint=None if kind.read_only else kind.destroys is not None,
+                idempotent_hint=None if kind.read_only else False,
                 open_world_hint=True,
             ),
         )
@@ -204,7 +204,7 @@ class Tools:
             Tool(
                 name="job_status",
                 title="Status of a job",
-                description="State, progress, attempts and timings of a job, without its result.",
+                description="Whether a job is finished: state, progress, attempts and timings, without its result.",
                 input_schema=by_id,
                 annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
             ),

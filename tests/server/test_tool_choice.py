@@ -1,6 +1,6 @@
 """Which tool a question is for: by the words of the list of tools alone, as a careful reader would choose.
 
-The scorer knows no meanings: BM25 over stems. What it cannot tell apart a model may still; what it can, a model will too.
+The scorer knows no meanings: BM25 over stems. What it can tell apart a model can too.
 """
 
 from __future__ import annotations
@@ -27,10 +27,18 @@ _TOOLS = Tools(CATALOGUE, ServerSettings()).by_name
 _KINDS = {kind.name: kind for kind in CATALOGUE.tools()}
 _ENDINGS = re.compile(r"(ations?|ings?|ies|ed|es|s|e|y)$")
 _SAID_BY_ALL = frozenset(
-    "a an and any are as at be by can did do does each else for from give had has have how i if in into is it its let "
-    "like look me my now of on one only or over please right see so some tell that the their them there these they this "
-    "to too up us was way we were what when where which who whose why will with would yet you your".split()
+    re.findall(
+        r"\w+",
+        """a an and any are as at be by can did do does each else for from give had has have how i if in into is it its
+        let like look me my now of on one only or over please right see should so some tell that the their them there
+        these they this to too up us was way we were what when where which who whose why will with would yet you
+        your""",
+    )
 )
+_ARGUMENTS = frozenset(
+    re.findall(r"\w+", "ada avax bitcoin bnb btc btcusdt doge eth link sol solana day daily hour hourly week")
+)
+"""Coins and lengths of bars: most tools take them, so that they say nothing of the tool."""
 
 
 class Question(NamedTuple):
@@ -55,7 +63,11 @@ QUESTIONS = _questions()
 def words(text: str) -> list[str]:
     """Stems, roughly: lower case, without the usual endings and without what every sentence has."""
     found = re.findall(r"[a-z]+", text.lower().replace("_", " "))
-    return [_ENDINGS.sub("", word) if len(word) > 4 else word.rstrip("s") for word in found if word not in _SAID_BY_ALL]
+    return [
+        _ENDINGS.sub("", word) if len(word) > 4 else word.rstrip("s")
+        for word in found
+        if word not in _SAID_BY_ALL | _ARGUMENTS
+    ]
 
 
 def said(tool: Tool) -> list[str]:
@@ -67,7 +79,9 @@ def _told(node: Any) -> str:
     """Names, descriptions and values of parameters, without the words of JSON schema."""
     if isinstance(node, dict):
         names = " ".join(node.get("properties", {}))
-        parts = [_told(each) for each in (*node.get("properties", {}).values(), node.get("items"), *node.get("anyOf", ()))]
+        parts = [
+            _told(each) for each in (*node.get("properties", {}).values(), node.get("items"), *node.get("anyOf", ()))
+        ]
         return " ".join([names, node.get("description", ""), *map(str, node.get("enum", ())), *parts])
     return ""
 
