@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from crypto_mcp.backtest.binding import BadStrategy, bound, rules_of
+from crypto_mcp.backtest.funding import PaidFunding
 from crypto_mcp.backtest.luck.verdict import tally
 from crypto_mcp.backtest.parts import PartOf, digest, joined, parts_of
 from crypto_mcp.backtest.rules import INSTRUMENT
@@ -19,7 +20,7 @@ from crypto_mcp.backtest.runner import check_bounds
 from crypto_mcp.backtest.strategies import STRATEGIES
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.conditions import lookback, parse
-from crypto_mcp.errors import NotEnoughData, SourceUnavailable
+from crypto_mcp.errors import NotEnoughData, SourceUnavailable, UnknownSymbol
 from crypto_mcp.models.backtest import BacktestParams, BacktestPart, BacktestPartResult, BacktestResult
 from crypto_mcp.models.strategy import Strategy
 from workers.backtest_runs import Found, TestData, Tested, bounds_of, charged, outcome_of, part_worked, warming
@@ -62,8 +63,8 @@ async def backtest_part(job: Job, params: BacktestPart) -> BacktestPartResult:
     asked = params.params
     strategy = chosen(asked)
     data = await fetched(job, asked, check(strategy, asked))
-    if digest(data.candles, data.instruments) != params.data:
-        raise PartFailed("the bars or steps are not those that the search began with", hint="Ask again.")
+    if digest(data.candles, data.instruments, data.funding) != params.data:
+        raise PartFailed("the market data is not that that the search began with", hint="Ask again.")
     part = PartOf(params.what, params.first, params.last)
     work = run_in_child(part_worked, data, strategy, asked, part)
     return BacktestPartResult(packed=await while_wanted(job, params.parent, work))
@@ -84,7 +85,7 @@ async def searched(job: Job, strategy: Strategy, params: BacktestParams, data: T
     parts = parts_of(params.search, params.walk_forward, data.traded)
     if len(parts) == 1:
         return Found(*joined(parts, [b64decode(await run_in_child(part_worked, data, strategy, params, parts[0]))]))
-    seen = digest(data.candles, data.instruments)
+    seen = digest(data.candles, data.instruments, data.funding)
     asked = [
         BacktestPart(parent=job.id, params=params, data=seen, what=part.what, first=part.first, last=part.last)
         for part in parts
@@ -147,7 +148,26 @@ async def fetched(job: Job, params: BacktestParams, needed: int) -> TestData:
                 f"{end:%Y-%m-%d %H:%M}, {_LEAST_BARS} are needed",
                 hint="Widen the range, or take a shorter timeframe.",
             )
-    return TestData(markets, await instruments_of(job, params.symbols), begin, needed)
+    instruments, funding = await asyncio.gather(instruments_of(job, params.symbols), funding_of(job, params))
+    return TestData(markets, instruments, begin, needed, funding)
+
+
+async def funding_of(job: Job, params: BacktestParams) -> dict[str, PaidFunding]:
+    """What was paid of the symbols' perpetuals, where that is asked for and the exchange tells it."""
+    if params.market != "perpetual" or params.costs.funding is not None:
+        return {}
+    assert params.start is not None
+    assert params.end is not None
+    start, end = (int(at.timestamp() * 1000) for at in (params.start, params.end))
+    found = {}
+    for symbol in params.symbols:
+        try:
+            rates = await job.services.futures.funding_between(symbol, start, end)
+        except (UnknownSymbol, SourceUnavailable):
+            continue
+        times = np.array([int(rate.at.timestamp() * 1000) for rate in rates], dtype=np.int64)
+        found[symbol] = PaidFunding(times, np.array([rate.rate for rate in rates]))
+    return found
 
 
 async def instruments_of(job: Job, symbols: Sequence[str]) -> Records:

@@ -93,7 +93,9 @@ async def _played(job: Job, result: BacktestResult) -> tuple[Course, list[Trade]
 
 
 def _course(data: TestData, params: BacktestParams, result: BacktestResult) -> tuple[Course, list[Trade]]:
-    prepared = prepare(data.candles, result.strategy, params, instruments=data.instruments, begin=data.begin)
+    prepared = prepare(
+        data.candles, result.strategy, params, instruments=data.instruments, begin=data.begin, funding=data.funding
+    )
     run = simulate(prepared)
     filled = bound(result.strategy, params.parameters)
     return course_of(prepared, run), [trade(prepared, row, filled) for row in run.trades]

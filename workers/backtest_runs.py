@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -35,6 +35,7 @@ from workers.analysis import provenance, sample_candles
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from crypto_mcp.backtest.funding import PaidFunding
     from crypto_mcp.backtest.luck.trials import TrialTable
     from crypto_mcp.backtest.luck.verdict import Earlier
     from crypto_mcp.backtest.luck.walk_forward import WindowRun
@@ -69,6 +70,7 @@ class TestData:
         instruments: what the exchange demands of orders, a row a symbol.
         begin: start of the first bar that is traded, milliseconds.
         needed: bars that the conditions look back at.
+        funding: that was paid, by symbol; none on spot, and where the exchange tells none.
     """
 
     __test__ = False
@@ -77,6 +79,7 @@ class TestData:
     instruments: Records
     begin: int
     needed: int
+    funding: Mapping[str, PaidFunding] = field(default_factory=dict)
 
     @property
     def candles(self) -> dict[str, Candles]:
@@ -117,7 +120,9 @@ def outcome_of(
         report = search_report(found.table, params.search, planned=len(found.table))
         if report.best is not None:
             params = params.model_copy(update={"parameters": params.parameters | report.best.parameters})
-    make = partial(prepare, strategy=strategy, params=params, instruments=data.instruments, begin=data.begin)
+    make = partial(
+        prepare, strategy=strategy, params=params, instruments=data.instruments, begin=data.begin, funding=data.funding
+    )
     prepared = make(data.candles)
     run = simulate(prepared)
     own = isinstance(params.strategy, Strategy)
@@ -147,7 +152,7 @@ def outcome_of(
         drawdowns=drawdown_table(run, prepared) if full else None,
         months=months_of(run, prepared) if full else None,
         lookahead_replays=replays,
-        assumptions=assumptions(filled, params, prepared),
+        assumptions=assumptions(filled, params, prepared, data.funding),
         warnings=warnings(prepared, run, history, data.needed),
     )
     return Tested(result, judged)
@@ -194,6 +199,7 @@ def part_worked(data: TestData, strategy: Strategy, params: BacktestParams, part
         instruments=data.instruments,
         begin=data.begin,
         bounds=bounds_of(params.search),
+        funding=data.funding,
     )
     return b64encode(work_part(runner, part, params.search, params.walk_forward, span_of(runner))).decode()
 

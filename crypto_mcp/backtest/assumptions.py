@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from crypto_mcp.backtest.funding import USUAL_PERCENT, PaidFunding, known_from
 from crypto_mcp.backtest.prepare import ATR_LENGTH, VOLATILITY_LENGTH, Prepared
 from crypto_mcp.backtest.run import Run
 from crypto_mcp.models.backtest import BacktestParams, Costs
@@ -12,9 +13,26 @@ from crypto_mcp.models.strategy import Strategy
 FEW_TRADES = 30
 
 
-def assumptions(strategy: Strategy, params: BacktestParams, prepared: Prepared) -> list[str]:
+def assumptions(
+    strategy: Strategy, params: BacktestParams, prepared: Prepared, funding: Mapping[str, PaidFunding]
+) -> list[str]:
     """Every rule of the market that a run of this strategy, its parameters filled in, was played by."""
-    return [*_fills(strategy, prepared), *_costs(strategy, params), *_money(strategy, params)]
+    said = [*_fills(strategy, prepared), *_costs(strategy, params)]
+    if params.market == "perpetual":
+        said.append(f"{_funding(params.costs, prepared, funding)}; out of the margin, on prices of the spot market.")
+    return [*said, *_money(strategy, params)]
+
+
+def _funding(costs: Costs, prepared: Prepared, paid: Mapping[str, PaidFunding]) -> str:
+    if costs.funding is not None:
+        return f"Funding of {costs.funding:g}% at 0, 8 and 16 h UTC, longs to shorts; a rate taken as constant"
+    known = known_from(prepared.open_time, paid, prepared.symbols)
+    usual = f"{USUAL_PERCENT:g}% at 0, 8 and 16 h UTC, longs to shorts"
+    if len(known) == len(prepared.symbols):
+        return "Funding as the exchange says that it was paid"
+    if not any(symbol in paid for symbol in prepared.symbols):
+        return f"Funding of {usual}: the exchange told no rates"
+    return f"Funding as the exchange says that it was paid; where it says nothing, {usual}"
 
 
 def _fills(strategy: Strategy, prepared: Prepared) -> Iterator[str]:
@@ -43,11 +61,6 @@ def _costs(strategy: Strategy, params: BacktestParams) -> Iterator[str]:
     fees = f"{costs.taker_fee:g}% on market orders and stops"
     yield f"Fees: {fees}{f', {costs.maker_fee:g}% on targets' if strategy.targets else ''}."
     yield f"Market orders and stops pay {_slippage(costs)}."
-    if params.market == "perpetual":
-        yield (
-            f"Funding of {costs.funding:g}% at 0, 8 and 16 h UTC, longs to shorts, out of the margin; a rate taken as "
-            "constant, on prices of the spot market."
-        )
 
 
 def _slippage(costs: Costs) -> str:

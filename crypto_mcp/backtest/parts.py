@@ -10,6 +10,7 @@ from typing import Literal
 
 import numpy as np
 
+from crypto_mcp.backtest.funding import PaidFunding
 from crypto_mcp.backtest.luck.search import run_part, run_search
 from crypto_mcp.backtest.luck.space import candidates
 from crypto_mcp.backtest.luck.trials import Span, TrialTable, market_returns
@@ -100,12 +101,14 @@ def joined(parts: Sequence[PartOf], packed: Sequence[bytes]) -> tuple[TrialTable
     return TrialTable.joined(tables), windows
 
 
-def digest(candles: Mapping[str, Candles], instruments: Records) -> str:
-    """Equal for equal bars of equal symbols under equal rules of the exchange."""
+def digest(candles: Mapping[str, Candles], instruments: Records, funding: Mapping[str, PaidFunding]) -> str:
+    """Equal for equal bars of equal symbols under equal rules of the exchange, and equal funding."""
     found = blake2b(digest_size=16)
     for symbol, bars in candles.items():
         found.update(symbol.encode())
         for name in COLUMNS:
             found.update(getattr(bars, name).tobytes())
     found.update(instruments.tobytes())
+    for symbol in sorted(funding):
+        found.update(symbol.encode() + funding[symbol].times.tobytes() + funding[symbol].rates.tobytes())
     return found.hexdigest()

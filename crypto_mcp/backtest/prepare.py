@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from crypto_mcp.analysis.kernels import average_true_range
 from crypto_mcp.analysis.market_structure import find_structure
 from crypto_mcp.backtest.binding import bound, rules_of, targets_of
+from crypto_mcp.backtest.funding import PaidFunding, charged
 from crypto_mcp.backtest.rules import INSTRUMENT, Market, Method, Records, Signal, Unit
 from crypto_mcp.conditions import evaluate, parse
 from crypto_mcp.models.backtest import BacktestParams, Costs
@@ -21,7 +22,7 @@ from crypto_mcp.models.strategy import Session, Strategy
 Signals = NDArray[np.int8]
 
 ATR_LENGTH, VOLATILITY_LENGTH = 14, 30
-_HOUR, _FUNDING = 3_600_000, 8 * 3_600_000
+_HOUR = 3_600_000
 _YEAR = 365 * 24 * _HOUR
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 BITS = {
@@ -64,6 +65,7 @@ def prepare(
     *,
     instruments: Records | None = None,
     begin: int | None = None,
+    funding: Mapping[str, PaidFunding] | None = None,
 ) -> Prepared:
     """Arrays for `simulate`.
 
@@ -73,6 +75,7 @@ def prepare(
         params: capital, market, leverage and costs.
         instruments: what the exchange demands of orders, a row a symbol; nothing by default.
         begin: time in milliseconds from which bars are traded; the first by default.
+        funding: that was paid, by symbol, for where the costs give no rate.
 
     Raises:
         ConditionError: a condition cannot be read.
@@ -88,7 +91,7 @@ def prepare(
         symbols=tuple(candles),
         open_time=clock.times,
         step=clock.step,
-        market=market_of(candles, clock, filled, params.costs, rules, targets),
+        market=market_of(candles, clock, filled, params.costs, rules, targets, funding or {}),
         signals=signals,
         rules=rules,
         targets=targets,
@@ -142,7 +145,13 @@ class Clock:
 
 
 def market_of(
-    candles: Mapping[str, Candles], clock: Clock, strategy: Strategy, costs: Costs, rules: Records, targets: Records
+    candles: Mapping[str, Candles],
+    clock: Clock,
+    strategy: Strategy,
+    costs: Costs,
+    rules: Records,
+    targets: Records,
+    funding: Mapping[str, PaidFunding],
 ) -> Market:
     """Bars on the clock, and of the other series those that a rule looks at."""
     series = list(candles.values())
@@ -161,7 +170,7 @@ def market_of(
         swing_low=low,
         swing_high=high,
         volatility=_carried(clock.spread(volatility)) if volatility else nothing,
-        funding=_funding(clock, len(series), costs.funding / 100) if rules["has_funding"][0] else nothing,
+        funding=charged(clock.times, list(candles), costs.funding, funding) if rules["has_funding"][0] else nothing,
         allowed=_allowed(clock.times, strategy.session),
     )
 
@@ -224,13 +233,6 @@ def _known(rows: Records, bars: int) -> Floats:
     level[rows["known_at"]] = rows["top"]
     known: Floats = _carried(level[None])[0]
     return known
-
-
-def _funding(clock: Clock, symbols: int, rate: float) -> Floats:
-    """The rate for every funding time since the bar before, charged at the open."""
-    times = clock.times // _FUNDING
-    charged = rate * np.diff(times, prepend=times[:1]).astype(np.float64)
-    return np.tile(charged, (symbols, 1))
 
 
 def _allowed(times: Ints, session: Session | None) -> NDArray[np.bool_]:

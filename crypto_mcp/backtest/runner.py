@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from crypto_mcp.backtest.binding import BadStrategy, bound, rules_of, targets_of
+from crypto_mcp.backtest.funding import PaidFunding
 from crypto_mcp.backtest.loop import run_bars
 from crypto_mcp.backtest.luck.trials import TrialRun
 from crypto_mcp.backtest.prepare import BITS, Clock, Prepared, Signals, market_of
@@ -36,6 +37,7 @@ class StrategyRunner:
         instruments: Records | None = None,
         begin: int | None = None,
         bounds: Mapping[str, tuple[float, float]] | None = None,
+        funding: Mapping[str, PaidFunding] | None = None,
     ) -> None:
         """Reads the conditions; the arguments are those of `prepare`.
 
@@ -51,7 +53,7 @@ class StrategyRunner:
         base = bound(strategy, self.usual)
         rules, targets = rules_of(base, params), targets_of(base)
         self._clock = Clock.of(candles, begin)
-        self._market = market_of(candles, self._clock, base, params.costs, rules, targets)
+        self._market = market_of(candles, self._clock, base, params.costs, rules, targets, funding or {})
         self._instruments = np.zeros(len(candles), INSTRUMENT) if instruments is None else instruments
         self._symbols = tuple(candles)
         self._templates = {n: Template.of(text, self.usual, bounds or {}) for n, text in strategy.conditions.items()}

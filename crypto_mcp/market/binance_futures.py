@@ -5,6 +5,8 @@ Source: https://developers.binance.com/docs/derivatives/usds-margined-futures/ma
 
 from __future__ import annotations
 
+import asyncio
+import time
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +26,10 @@ if TYPE_CHECKING:
 
 USUAL_FUNDING_HOURS = 8
 
-_MARK_KEPT, _INTEREST_KEPT, _INTERVALS_KEPT = 10.0, 60.0, 3600.0
+_MARK_KEPT, _INTEREST_KEPT, _INTERVALS_KEPT, _PAST_KEPT = 10.0, 60.0, 3600.0, 7 * 86_400.0
+_DAY = 86_400_000
+_FUNDING_PAGE, _MOST_FUNDINGS = 300 * _DAY, 1000
+"""A page of time, which at three fundings a day is one answer; rows of an answer at most."""
 
 
 def _klines_weight(limit: int) -> int:
@@ -74,6 +79,27 @@ class BinanceFutures(BinanceMarket):
         params: Params = {"symbol": symbol, "limit": min(count, 1000)}
         question = Question("/fapi/v1/fundingRate", _as_funding, params, cost={self._funding: 1}, keep=_INTEREST_KEPT)
         return (await self._of_symbol(symbol, question)).body
+
+    async def funding_between(self, symbol: str, start: int, end: int) -> list[FundingRate]:
+        """What was paid from `start` on and before `end` (milliseconds), oldest first. Raises `UnknownSymbol`.
+
+        Pages are the same whoever asks, and those of the past serve everybody for a week.
+        """
+        begins = range(start // _FUNDING_PAGE * _FUNDING_PAGE, end, _FUNDING_PAGE)
+        pages = await asyncio.gather(*(self._paid_in(symbol, begin) for begin in begins))
+        return [paid for page in pages for paid in page if start <= paid.at.timestamp() * 1000 < end]
+
+    async def _paid_in(self, symbol: str, begin: int) -> list[FundingRate]:
+        end, found = begin + _FUNDING_PAGE, list[FundingRate]()
+        keep = _PAST_KEPT if end + _DAY < time.time() * 1000 else _INTEREST_KEPT
+        while True:
+            params: Params = {"symbol": symbol, "startTime": begin, "endTime": end - 1, "limit": _MOST_FUNDINGS}
+            question = Question("/fapi/v1/fundingRate", _as_funding, params, cost={self._funding: 1}, keep=keep)
+            page = (await self._of_symbol(symbol, question)).body
+            found += page
+            if len(page) < _MOST_FUNDINGS:
+                return found
+            begin = int(page[-1].at.timestamp() * 1000) + 1
 
     async def funding_hours(self) -> dict[str, int]:
         """Hours between two fundings, of contracts where that is not the usual eight."""

@@ -46,8 +46,8 @@ class Costs(Contract):
     impact: float = Field(
         0.0, ge=0, le=100, description="By volume: percent, times the root of the order's share of the bar's volume."
     )
-    funding: float = Field(
-        0.01, ge=-1, le=1, description="On perpetuals: paid by longs to shorts at 0, 8 and 16 h UTC, percent."
+    funding: float | None = Field(
+        None, ge=-1, le=1, description="On perpetuals: as it was paid; or a constant percent at 0, 8 and 16 h UTC."
     )
     maintenance_margin: float = Field(
         0.5, gt=0, le=50, description="Percent of the position below which it is liquidated."
@@ -69,7 +69,8 @@ _SEARCH = (
 )
 _WALK_FORWARD = "{windows: 10, anchored: false, past: 4}: trades what the past chose; needs `search`."
 _COSTS = (
-    "Percent: maker_fee, taker_fee 0.1, slippage 0.02, funding 0.01; spread, slippage_atr, impact, maintenance_margin."
+    "Percent: maker_fee, taker_fee 0.1, slippage 0.02; spread, slippage_atr, impact, maintenance_margin, funding (as "
+    "paid if left out)."
 )
 
 

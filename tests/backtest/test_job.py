@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from tests.risk.conftest import Ask
+    from tests.sandbox_server import SandboxServer
 
 
 SEARCH: dict[str, Any] = {
@@ -47,6 +48,25 @@ async def test_a_strategy_is_tested_on_a_year_of_hours(ask: Ask) -> None:
     assert any("next open" in rule for rule in result["assumptions"])
     assert all(trade["closed_by"] for trade in result["trades"])
     assert len(str(result)) < 8_000
+
+
+async def test_a_perpetual_pays_the_funding_that_was_paid(
+    ask: Ask, http: httpx2.AsyncClient, sandbox: SandboxServer
+) -> None:
+    """The exchange is asked for it once; the tables of the report are made with the same."""
+    asked = {"symbols": "ETH", "market": "perpetual", "strategy": "ema_cross"}
+    paid = await ask("historical_backtest", **asked)
+    assert any("as the exchange says that it was paid" in rule for rule in paid["assumptions"])
+    requests = sandbox.requests("/fapi/v1/fundingRate")
+    assert requests > 0
+    constant = await ask("historical_backtest", **asked, costs={"funding": 0.01})
+    assert any("Funding of 0.01%" in rule for rule in constant["assumptions"])
+    assert paid["summary"]["funding"] != constant["summary"]["funding"] > 0
+    table = await http.get(f"/v1/jobs/{paid['backtest_job_id']}/trades.csv", params={"wait": 25})
+    assert table.status_code == 200
+    funding = sum(float(row["funding"]) for row in csv.DictReader(StringIO(table.text)))
+    assert funding == pytest.approx(paid["summary"]["funding"], abs=1)
+    assert sandbox.requests("/fapi/v1/fundingRate") <= requests + 1  # the page in progress is kept for a minute
 
 
 async def test_conditions_of_ones_own_are_replayed_on_truncated_data(ask: Ask) -> None:

@@ -14,6 +14,7 @@ from crypto_mcp.market.binance_futures import BinanceFutures
 from crypto_mcp.market.candles import BadSourceData
 from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.settings import MarketSettings
+from tests.market.binance_client import HOUR
 from tests.sandbox_server import SandboxServer
 
 
@@ -48,6 +49,18 @@ async def test_funding_that_was_paid_comes_oldest_first(futures: BinanceFutures)
     assert len(paid) == 10
     assert [each.at for each in paid] == sorted(each.at for each in paid)
     assert all(-0.01 < each.rate < 0.01 for each in paid)
+
+
+async def test_all_funding_of_a_time_comes_once_in_pages(futures: BinanceFutures) -> None:
+    """Pages begin where they begin; of a contract with four hours between two, a page is more than one answer."""
+    begin, end = 68 * 300 * 24 * HOUR, 68 * 300 * 24 * HOUR + 200 * 24 * HOUR
+    for symbol, hours, start in (("SBX001USDT", 8, begin - 20 * 24 * HOUR), ("SBX007USDT", 4, begin + 5 * HOUR)):
+        found = await futures.funding_between(symbol, start, end)
+        times = [int(rate.at.timestamp() * 1000) for rate in found]
+        assert times == list(range(-(-start // (hours * HOUR)) * hours * HOUR, end, hours * HOUR))
+    newest = (await futures.funding_rates("BTCUSDT", 5))[-1]
+    now = int(newest.at.timestamp() * 1000)
+    assert await futures.funding_between("BTCUSDT", now - 8 * HOUR + 1, now + 1) == [newest]
 
 
 async def test_mark_prices_of_all_and_of_one_agree(futures: BinanceFutures) -> None:
