@@ -13,7 +13,7 @@ ONLY   ?=
 LIVE   ?=
 ARGS   ?=
 
-.PHONY: help run test check format bench chaos swarm swarm-trial swarm-down drill soak conformance n8n fuzz lock clean
+.PHONY: help run test check bandit audit format bench chaos swarm swarm-trial swarm-down drill soak conformance n8n fuzz lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,11 +27,33 @@ SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reord
 test: $(READY) ## Run the test suite against real servers (ARGS="-k name", ARGS=-n0 for one process)
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-check: $(READY) ## Linter, format, types, import contracts
+check: $(READY) bandit ## Linter, format, types, import contracts, bandit
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Bandit looks at each file by itself: those that have not changed since it last found nothing are not looked at again.
+BANDIT_CLEAN := $(VENV)/.bandit-clean
+
+bandit: $(READY)
+	@files=$$(find crypto_mcp workers scheduler -name '*.py' \
+	  $$([ $(BANDIT_CLEAN) -nt $(READY) ] && echo -newer $(BANDIT_CLEAN))); \
+	touch $(BANDIT_CLEAN).now; \
+	if [ -n "$$files" ]; then echo "bandit: $$(wc -w <<<"$$files") files"; \
+	  $(BIN)/bandit --quiet --configfile pyproject.toml $$files 2>&1 \
+	    | { grep -v 'nosec encountered .* but no failed test' || true; }; fi; \
+	mv $(BANDIT_CLEAN).now $(BANDIT_CLEAN)
+
+PIP_AUDIT := pip-audit==2.10.1
+
+audit: $(READY) ## Known weaknesses of what requirements.lock pins (needs the network)
+	@[ -x $(VENV)/audit/bin/pip-audit ] || { "$(BIN)/python" -m venv $(VENV)/audit && \
+	  $(VENV)/audit/bin/pip install -qq --disable-pip-version-check $(PIP_AUDIT); } || { \
+	  echo "audit: $(PIP_AUDIT) cannot be installed: a package registry is needed." >&2; exit 1; }
+	@$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r requirements.lock || { \
+	  echo "audit: see above. Weaknesses that were found are listed; where a package 'could not be audited' or nothing" \
+	    "answered, nothing was looked at: this needs the vulnerability service of PyPI." >&2; exit 1; }
 
 format: $(READY) ## Format the code and fix what the linter can
 	$(BIN)/ruff format

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import pickle
+import pickle  # between our own processes # nosec B403
 import signal
 import socket
-import subprocess
+import subprocess  # our own argument lists, never a shell # nosec B404
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -70,7 +70,7 @@ async def _done(work: bytes) -> Any:
 
 async def _received(reader: asyncio.StreamReader) -> Any:
     length = LENGTH.unpack(await reader.readexactly(LENGTH.size))[0]
-    return pickle.loads(await reader.readexactly(length))  # noqa: S301 - from our own child
+    return pickle.loads(await reader.readexactly(length))  # noqa: S301 - from our own child # nosec B301
 
 
 @cache
@@ -126,7 +126,7 @@ def _program() -> tuple[socket.socket, int]:
     ours, theirs = socket.socketpair()
     with theirs:
         command = [sys.executable, "-m", "workers.nursery", str(theirs.fileno())]
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)  # noqa: S603 - ours # nosec B603
         return ours, process.pid
 
 

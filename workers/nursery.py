@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import pickle
+import pickle  # between our own processes # nosec B403
 import resource
 import select
 import signal
@@ -83,7 +83,7 @@ def _work(link: socket.socket) -> None:
 
 def _answer(work: bytes) -> tuple[bool, Any]:
     try:
-        function, args, kwargs = pickle.loads(work)  # noqa: S301 - from our own parent
+        function, args, kwargs = pickle.loads(work)  # noqa: S301 - from our own parent # nosec B301
         return True, function(*args, **kwargs)
     except MemoryError:
         return False, ChildFailed(f"the work needs more than {MEMORY >> 30} GiB", hint="Ask for less at once.")

@@ -151,7 +151,7 @@ class PortfolioLedger:
                 if entry is not None:
                     return entry
                 pause = min(_LONGEST_PAUSE, 0.001 * 2**attempt)
-                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret
+                await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - no secret # nosec B311
         raise StoreUnavailable("too many writers at once", hint="Repeat the call.", retry_after=1)
 
     async def _try(

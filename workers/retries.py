@@ -60,4 +60,4 @@ def pause(raised: Exception, error: CryptoMcpError, attempt: int) -> float | Non
     if not error.retryable and not isinstance(error, InternalError):
         return None
     ceiling = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**attempt)
-    return max(error.retry_after or 0.0, ceiling / 2 + random.uniform(0, ceiling / 2))  # noqa: S311 - no secret
+    return max(error.retry_after or 0.0, ceiling / 2 + random.uniform(0, ceiling / 2))  # noqa: S311 - no secret # nosec B311

@@ -52,7 +52,7 @@ def restore(
         str | None, typer.Option(help="URL of a running, empty MongoDB, or the stack's passwords.json for its own.")
     ] = None,
     files: Annotated[Path | None, typer.Option(help="Folder for configuration, certificates, logs.")] = None,
-    work: Annotated[Path, typer.Option(help="Where the backup is unpacked.")] = Path("/tmp"),  # noqa: S108 - a choice
+    work: Annotated[Path, typer.Option(help="Where the backup is unpacked.")] = Path("/tmp"),  # noqa: S108 - a choice # nosec B108
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without, only the plan is shown.")] = False,
 ) -> None:
     """Bring a backup back into empty places. Shows its plan first; overwrites nothing."""

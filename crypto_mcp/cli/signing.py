@@ -28,7 +28,7 @@ def sign(method: Method, url: Url, key_id: KeyId, secret: Secret, body: Body = N
     from crypto_mcp.access.signing import sign as signed
 
     parts = urlsplit(url)
-    known = secret.strip() if secret != "-" else sys.stdin.readline().strip()  # noqa: S105 - the dash is no password
+    known = secret.strip() if secret != "-" else sys.stdin.readline().strip()  # noqa: S105 - the dash is no password # nosec B105
     content = b"" if body is None else body.read_bytes()
     request = Request(method.upper(), parts.path or "/", parts.query, content, {})
     for name, value in signed(request, key_id, known).items():

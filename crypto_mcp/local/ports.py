@@ -8,7 +8,7 @@ import socket
 from crypto_mcp.local.errors import PortTaken
 
 LOOPBACK = "127.0.0.1"
-_WILDCARDS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 - never bound, only translated
+_WILDCARDS = {"0.0.0.0": LOOPBACK, "::": "::1"}  # noqa: S104 - never bound, only translated # nosec B104
 
 
 def reachable(host: str) -> str:

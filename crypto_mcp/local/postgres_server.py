@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
+import subprocess  # our own argument lists, never a shell # nosec B404
 from typing import TYPE_CHECKING
 
 from crypto_mcp.local import binaries
@@ -68,7 +68,7 @@ class PostgresServer(EmbeddedServer):
             "listen_addresses": LOOPBACK,
             "port": self.port,
             "unix_socket_directories": "",
-            "password_encryption": "scram-sha-256",
+            "password_encryption": "scram-sha-256",  # no password # nosec B105
             "shared_buffers": "64MB",
         }
         words = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
@@ -95,7 +95,7 @@ class PostgresServer(EmbeddedServer):
         argv = [str(programs / "initdb"), "-D", str(half_made), "-U", _ADMIN, "--pwfile", str(password_file)]
         argv += ["-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions"]
         try:
-            done = subprocess.run(  # noqa: S603 - our own argument list
+            done = subprocess.run(  # noqa: S603 - our own argument list # nosec B603
                 self._as_account(argv, programs), capture_output=True, text=True, cwd=self.data, check=False
             )
         finally:

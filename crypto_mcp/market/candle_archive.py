@@ -135,7 +135,7 @@ class CandleArchive:
                 return
             if await self._documents.replace(changed.to_document(kept.version + 1), kept.version):
                 return
-            await asyncio.sleep(random.uniform(0, _PAUSE * turn))  # noqa: S311 - no secret
+            await asyncio.sleep(random.uniform(0, _PAUSE * turn))  # noqa: S311 - no secret # nosec B311
         raise StoreUnavailable(
             f"{symbol} {timeframe} {month_name(span)} is written by too many at once", hint="Try again.", retry_after=1
         )

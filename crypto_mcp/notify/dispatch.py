@@ -266,7 +266,7 @@ class Dispatcher:
             await self.pacing.refused(turn)
             return Wait(0.5, "pair")
         ceiling = min(_LONGEST_BACKOFF, 0.5 * 2.0**attempts)
-        backoff = ceiling / 2 + random.uniform(0, ceiling / 2)  # noqa: S311 - no secret
+        backoff = ceiling / 2 + random.uniform(0, ceiling / 2)  # noqa: S311 - no secret # nosec B311
         seconds, why = {
             Meaning.SLOW: (max(1.0, failed.retry_after or 0.0), "slow"),
             Meaning.PAUSE: (failed.retry_after or _ACCOUNT_PAUSE, "pause"),

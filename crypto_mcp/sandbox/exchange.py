@@ -169,7 +169,7 @@ def _generated(seed: int, count: int) -> Iterator[Symbol]:
     """Pairs named SBX001 and on: dear and cheap, calm and wild, busy and nearly still."""
     random = np.random.default_rng(seed)
     for number in range(1, count + 1):
-        price = 10 ** random.uniform(-6, 5)
+        price = 10 ** random.uniform(-6, 5)  # no secret # nosec B311
         turnover = random.lognormal(math.log(300_000), 1.5)
         tick = 10.0 ** _between(-8, math.floor(math.log10(price)) - int(random.integers(3, 6)), -1)
         step = 10.0 ** _between(-5, math.floor(math.log10(turnover / price)) - 5, 0)
@@ -178,7 +178,7 @@ def _generated(seed: int, count: int) -> Iterator[Symbol]:
             number=number,
             start_ticks=round(price / tick),
             hourly_volatility=float(random.lognormal(math.log(0.008), 0.4)),
-            beta=float(random.uniform(0.2, 0.9)),
+            beta=float(random.uniform(0.2, 0.9)),  # no secret # nosec B311
             volume=turnover / price / step,
             quiet_share=0.3 if number % _QUIET_EVERY == 0 else 0.0,
         )

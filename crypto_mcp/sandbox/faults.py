@@ -58,7 +58,7 @@ class Faults:
 
     def __init__(self, now: Callable[[], int], seed: int) -> None:
         self._now = now
-        self._random = random.Random(seed)  # noqa: S311 - no secret
+        self._random = random.Random(seed)  # noqa: S311 - no secret # nosec B311
         self._on: list[tuple[Fault, int]] = []
 
     def add(self, fault: Fault) -> None:

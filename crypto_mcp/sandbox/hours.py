@@ -114,7 +114,7 @@ def _block(symbol: Generated, block: int) -> Bars:
     moves, mood = _moves(random)
     shared = _shared_moves(symbol.seed, block)
     returns = np.clip(symbol.mixed(shared, moves) * symbol.hourly_volatility, -0.2, 0.2)
-    quiet = random.random(BLOCK) < symbol.quiet_share
+    quiet = random.random(BLOCK) < symbol.quiet_share  # no secret # nosec B311
     returns[quiet] = 0
     begin, end = _level(symbol, block), _level(symbol, block + 1)
     path = begin + np.concatenate([[0.0], np.cumsum(returns + (end - begin - returns.sum()) * ~quiet / (~quiet).sum())])

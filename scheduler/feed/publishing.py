@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from crypto_mcp.market.live import ClosedBar, LastPrice, PriceMove
     from scheduler.leader import Leadership
 
-_TOKEN = "feed:token"  # noqa: S105 - a fencing token, no secret
+_TOKEN = "feed:token"  # noqa: S105 - a fencing token, no secret # nosec B105
 
 
 class Fenced(CryptoMcpError):

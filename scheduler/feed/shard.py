@@ -92,7 +92,7 @@ class Shard:
         lived = time.monotonic() - ended.began
         if lived > _STABLE_AFTER:
             self._pause = _FIRST_PAUSE
-        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        pause = self._pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter # nosec B311
         log.warning("stream ended", error=error.message, lived=round(lived, 1), again_in=round(pause, 1))
         self._pause = min(_LONGEST_PAUSE, 2 * self._pause)
         await asyncio.sleep(pause)

@@ -160,7 +160,7 @@ class SharedLimiter:
             case [b"stop", ms, why]:
                 return Stopped(max(0, ms) / 1000, orjson.loads(why))
             case [_, ms, used, limit]:
-                return Wait(ms / 1000 + random.uniform(0, _SPREAD), int(used), int(limit))  # noqa: S311 - no secret
+                return Wait(ms / 1000 + random.uniform(0, _SPREAD), int(used), int(limit))  # noqa: S311 - no secret # nosec B311
         raise AssertionError(reply)
 
     async def learn(self, pool: Pool, window: int, said: Said) -> None:
