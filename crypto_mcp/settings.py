@@ -123,6 +123,63 @@ class AccessSettings(Group):
     )
 
 
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""Signatures by a private key only: with `none` or HS256 anybody who knows a public key could make tokens."""
+
+
+class OAuthSettings(Group):
+    """Access tokens of an identity provider, beside keys; off without an issuer. docs/security.md explains."""
+
+    issuer: str | None = Field(
+        None,
+        description="Issuer whose access tokens are accepted, exactly as it names itself, such as "
+        "https://id.example.com/realms/trading; unset: keys only.",
+    )
+    resource: str | None = Field(
+        None, description="Address of MCP as clients know it, such as https://crypto.example.com/mcp."
+    )
+    audience: str | None = Field(None, description="What a token must be made for, if it is not `resource`.")
+    scope_claim: list[str] = Field(
+        ["scope"],
+        min_length=1,
+        description='Way to the claim that says what a token is good for, such as ["realm_access", "roles"].',
+    )
+    scopes: dict[str, list[str]] = Field(
+        {"crypto:read": ["reader"], "crypto:trade": ["trader"]},
+        description="What each value of that claim stands for: roles or scopes of the product.",
+    )
+    algorithms: list[Algorithm] = Field(
+        ["RS256", "PS256", "ES256", "EdDSA"], min_length=1, description="Signatures that are accepted."
+    )
+    leeway: NonNegativeFloat = Field(30.0, le=300, description="Seconds the issuer's clock may differ from this one.")
+    keys_for: PositiveFloat = Field(
+        300.0, description="Seconds the issuer's keys are good for before they are asked again."
+    )
+    keys_grace: NonNegativeFloat = Field(
+        3600.0, description="Seconds more for which they are good while the issuer does not answer."
+    )
+    timeout: PositiveFloat = Field(5.0, description="Seconds for one request to the issuer.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.issuer is None:
+            return self
+        if self.resource is None:
+            raise ValueError("an issuer needs `resource`: the address that its tokens are made for")
+        for name, url in (("issuer", self.issuer), ("resource", self.resource)):
+            if not encrypted_or_local(url):
+                raise ValueError(f"{name} must be an https URL without query and fragment (http: this machine only)")
+        return self
+
+
+def encrypted_or_local(url: str) -> bool:
+    """Whether it is an https URL, or one of this machine, without user, query and fragment."""
+    parts = urlsplit(url)
+    local = parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+    plain = bool(parts.hostname) and not (parts.query or parts.fragment or parts.username or parts.password)
+    return plain and (parts.scheme == "https" or local)
+
+
 class QueueSettings(Group):
     """The queue protocol's times and bounds. docs/queue.md explains each."""
 
@@ -425,6 +482,7 @@ class Settings(BaseSettings):
     postgres: PostgresSettings = PostgresSettings()
     server: ServerSettings = ServerSettings()
     access: AccessSettings = AccessSettings()
+    oauth: OAuthSettings = OAuthSettings()
     queue: QueueSettings = QueueSettings()
     market: MarketSettings = MarketSettings()
     notify: NotifySettings = NotifySettings()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from crypto_mcp.access.roles import SCOPES, Role, allows
 from crypto_mcp.errors import Forbidden
@@ -16,6 +16,23 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+class InsufficientScope(Forbidden):
+    """Known, and not allowed to do this.
+
+    Attributes:
+        scope: which one is needed; empty: any at all.
+        by: how the client was recognised.
+    """
+
+    def __init__(self, scope: str, by: str) -> None:
+        super().__init__(
+            f"this {by} may not do what needs the scope {scope}" if scope else f"this {by} has no scope known here",
+            hint=f"Ask whoever keeps the {by}s for one with that scope.",
+        )
+        self.scope = scope
+        self.by = by
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """A client that was recognised.
@@ -23,19 +40,21 @@ class Identity:
     Attributes:
         client: name under which its jobs, portfolios and alerts are kept.
         scopes: what it may do.
-        key_id: of the key it came with; None for whoever works on this machine.
-        expires_at: when that key ends; None: never.
+        by: how: by an API key, by an access token, or as the user of this machine, who needs neither.
+        key_id: of the API key.
+        expires_at: when key or token ends; None: never.
     """
 
     client: str
     scopes: frozenset[str]
+    by: Literal["key", "token", "machine"]
     key_id: str | None = None
     expires_at: datetime | None = None
 
     @property
     def local(self) -> bool:
-        """Whether it is the user of this machine, who needs no key."""
-        return self.key_id is None
+        """Whether it is the user of this machine."""
+        return self.by == "machine"
 
     def may(self, scope: str) -> bool:
         """Whether it may do what needs this scope."""
@@ -44,17 +63,14 @@ class Identity:
     def require(self, scope: str) -> None:
         """`Forbidden` unless it may do what needs this scope."""
         if not self.may(scope):
-            raise Forbidden(
-                f"this key may not do what needs the scope {scope}",
-                hint="Ask whoever keeps the keys for one with that scope.",
-            )
+            raise InsufficientScope(scope, self.by)
 
     def sees(self, client: str | None) -> bool:
         """Whether it may know of what belongs to a client."""
         return (client or LOCAL) == self.client or self.may("jobs:all")
 
 
-LOCAL_USER = Identity(LOCAL, SCOPES[Role.ADMIN])
+LOCAL_USER = Identity(LOCAL, SCOPES[Role.ADMIN], "machine")
 
 _current: ContextVar[Identity] = ContextVar("identity", default=LOCAL_USER)
 

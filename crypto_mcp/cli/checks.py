@@ -14,6 +14,7 @@ import httpx2
 from redis.exceptions import RedisError
 
 from crypto_mcp.cli.check_channels import channels
+from crypto_mcp.cli.check_issuer import issuer
 from crypto_mcp.cli.findings import Finding, Level
 from crypto_mcp.cli.front_end import front_end
 from crypto_mcp.errors import CryptoMcpError
@@ -47,6 +48,7 @@ async def examine(settings: Settings) -> list[Finding]:
         _exchange(settings),
         _front_end(settings),
         channels(settings.notify),
+        issuer(settings.oauth),
     )
     return [*_python(), *(finding for findings in asked for finding in findings)]
 

@@ -99,4 +99,4 @@ def _text(value: Any) -> str:
             return "***"
         password = urlsplit(address).password
         return address.replace(f":{password}@", ":***@") if password else address
-    return json.dumps(value, default=_text) if isinstance(value, list | tuple | bool) else str(value)
+    return json.dumps(value, default=_text) if isinstance(value, list | tuple | dict | bool) else str(value)

@@ -58,6 +58,20 @@ def erase(user: User, yes: Annotated[bool, typer.Option("--yes", help="Do not as
     print(f"{sum(done[0].erased.values())} things of {user} are erased. Receipt:\n{done[0].receipt}")
 
 
+@app.command("name")
+def name(
+    subject: Annotated[str, typer.Argument(help="The user's `sub` at the issuer of access tokens.")],
+    issuer: Annotated[str | None, typer.Option(help="Another issuer than the one that is set.")] = None,
+) -> None:
+    """Say under which name the data of a user with access tokens is kept."""
+    from crypto_mcp.access.tokens import token_client
+
+    known = issuer or load().oauth.issuer
+    if known is None:
+        raise InvalidRequest("no issuer is set", hint="Set CRYPTO_MCP_OAUTH__ISSUER, or name one with --issuer.")
+    print(token_client(known, subject))
+
+
 @app.command("erase-again")
 def erase_again() -> None:
     """After a restore of a backup: erase all who were erased before."""

@@ -25,6 +25,7 @@ from crypto_mcp.server.analyses import analysis_routes
 from crypto_mcp.server.batches import batch_routes
 from crypto_mcp.server.callback_routes import callback_routes, url_check
 from crypto_mcp.server.charts import chart_routes
+from crypto_mcp.server.client_routes import client_routes
 from crypto_mcp.server.dead_letters import dead_routes
 from crypto_mcp.server.deliveries import delivery_routes
 from crypto_mcp.server.events import event_routes
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from crypto_mcp.job_kind import Catalogue
+    from crypto_mcp.server.challenges import Challenges
     from crypto_mcp.settings import Settings
 
 MakeServer: TypeAlias = "Callable[..., Server[Front]]"
@@ -108,10 +110,12 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
     )
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     problems.install(app)
-    app.add_middleware(Gate, settings=settings)
+    challenges = _challenges(settings)
+    app.add_middleware(Gate, settings=settings, challenges=challenges)
     app.add_middleware(RequestBounds, timeout=settings.server.request_timeout)
     for path in ("/mcp", "/mcp/"):
         app.router.routes.append(Route(path, endpoint=mcp, methods=mcp.methods, include_in_schema=False))
+    app.router.routes.extend(challenges.routes() if challenges is not None else ())
     of_catalogue = (
         catalogue_routes(catalogue, url_check(settings)), batch_routes(catalogue), chart_routes(catalogue),
         report_routes(catalogue), analysis_routes(catalogue),
@@ -124,6 +128,7 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
         delivery_routes,
         workflow_routes,
         session_routes,
+        client_routes,
         user_routes(settings),
         callback_routes(settings.access),
     ):
@@ -150,6 +155,14 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
     )
     app.add_api_route("/", _page(catalogue), include_in_schema=False, response_class=HTMLResponse)
     return app
+
+
+def _challenges(settings: Settings) -> Challenges | None:
+    if settings.oauth.issuer is None:
+        return None
+    from crypto_mcp.server.challenges import Challenges
+
+    return Challenges(settings.oauth)
 
 
 async def health(request: Request) -> JSONResponse:

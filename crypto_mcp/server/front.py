@@ -34,8 +34,9 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
+    from crypto_mcp.access.tokens import AccessTokens
     from crypto_mcp.job_kind import Catalogue
-    from crypto_mcp.settings import AccessSettings, Settings
+    from crypto_mcp.settings import AccessSettings, OAuthSettings, Settings
     from crypto_mcp.stores.postgres import PostgresStore
 
 _CACHE_ANSWERS_WITHIN = 0.5
@@ -57,6 +58,7 @@ class Front:
     tool_log: ToolLog | None
     performance: Performance
     keyring: Keyring | None
+    tokens: AccessTokens | None
     executions: Executions | None
     signatures: Signatures | None
 
@@ -107,6 +109,7 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
             tool_log=tool_log,
             performance=performance,
             keyring=keyring,
+            tokens=_tokens(http, settings.oauth),
             executions=executions,
             signatures=_signatures(sessions, settings.access),
         )
@@ -118,6 +121,16 @@ def _keyring(postgres: PostgresStore, settings: AccessSettings) -> Keyring | Non
         return None
     pepper = settings.pepper.get_secret_value()
     return Keyring(Directory(postgres, pepper), pepper)
+
+
+def _tokens(http: httpx2.AsyncClient, settings: OAuthSettings) -> AccessTokens | None:
+    """None where only keys are taken."""
+    if settings.issuer is None:
+        return None
+    from crypto_mcp.access.issuer import IssuerKeys
+    from crypto_mcp.access.tokens import AccessTokens
+
+    return AccessTokens(settings, IssuerKeys(settings, http))
 
 
 def _signatures(redis: Redis, settings: AccessSettings) -> Signatures | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from crypto_mcp.access.identity import LOCAL_USER, Identity, acting_as
 from crypto_mcp.access.keys import ApiKey
 from crypto_mcp.errors import Forbidden, Unauthorized
+from crypto_mcp.server.browsers import refuse_other_sites
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,13 +17,14 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from crypto_mcp.access.rates import Allowance
+    from crypto_mcp.server.challenges import Challenges
     from crypto_mcp.server.front import Front
     from crypto_mcp.settings import Settings
 
 Address = IPv4Address | IPv6Address
 
 _OPEN = frozenset({"/", "/health", "/docs", "/openapi.json", "/docs/oauth2-redirect"})
-_OPEN_BELOW = ("/static-offline-docs/", "/v1/webhooks/")
+_OPEN_BELOW = ("/static-offline-docs/", "/v1/webhooks/", "/.well-known/")
 _FORWARDED = (b"x-forwarded-for", b"forwarded", b"x-real-ip")
 _WARNED_BEFORE = timedelta(days=14)
 _NO_KEY = "Send a key as `Authorization: Bearer ...` or `X-API-Key: ...`; `crypto-mcp keys create` makes one."
@@ -31,15 +33,18 @@ _NO_KEY = "Send a key as `Authorization: Bearer ...` or `X-API-Key: ...`; `crypt
 class Gate:
     """ASGI middleware. Errors it raises are answered by `RequestBounds` outside of it."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, challenges: Challenges | None) -> None:
         self._app = app
         self._access = settings.access
+        self._server = settings.server
+        self._challenges = challenges
         self._on_loopback = _loopback(_parsed(settings.server.host)) or settings.server.host == "localhost"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        scope["state"]["challenges"] = self._challenges
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         address = self._address(scope, headers)
         if self._access.allowed_networks and not _inside(address, self._access.allowed_networks):
@@ -52,7 +57,7 @@ class Gate:
         allowance = None
         if not identity.local:
             # Over MCP the client's own limit is told by the tool, where a model can read when to come back.
-            charged = None if scope["path"].startswith("/mcp") else identity
+            charged = None if _is_mcp(scope) else identity
             allowance = await front.callers.rates.charge(charged, str(address) if address else None)
         with acting_as(identity):
             await self._app(scope, receive, _stamped(send, identity, allowance))
@@ -63,12 +68,16 @@ class Gate:
         given = _given(headers)
         if given is None:
             if self._is_local(scope, headers):
+                if not _is_mcp(scope):  # which looks at them itself, and answers in its own way
+                    refuse_other_sites(headers, self._server.allowed_hosts, self._server.allowed_origins)
                 return LOCAL_USER
             raise Unauthorized("a key is needed", hint=_NO_KEY)
         key = ApiKey.read(given)
-        if key is None or front.keyring is None:
-            raise Unauthorized("the key is not known", hint=_NO_KEY)
-        return await front.keyring.identify(key, address)
+        if key is not None and front.keyring is not None:
+            return await front.keyring.identify(key, address)
+        if key is None and front.tokens is not None and given.count(".") == 2:
+            return await front.tokens.identify(given)
+        raise Unauthorized("the key is not known", hint=_NO_KEY)
 
     def _is_local(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> bool:
         """Called by this machine's user directly: whoever came through a proxy may be anybody."""
@@ -85,6 +94,10 @@ class Gate:
                 break
             address = _parsed(hop.strip())
         return address
+
+
+def _is_mcp(scope: Scope) -> bool:
+    return scope["path"] in ("/mcp", "/mcp/")
 
 
 def _given(headers: list[tuple[bytes, bytes]]) -> str | None:
@@ -104,8 +117,9 @@ def _given(headers: list[tuple[bytes, bytes]]) -> str | None:
 def _stamped(send: Send, identity: Identity, allowance: Allowance | None) -> Send:
     """Adds what is left of the limit, and that a key soon ends."""
     extra = list(allowance.headers().items()) if allowance is not None else []
-    if identity.expires_at is not None and identity.expires_at - datetime.now(UTC) < _WARNED_BEFORE:
-        extra.append(("X-API-Key-Expires", identity.expires_at.isoformat(timespec="seconds")))
+    ends = identity.expires_at if identity.by == "key" else None  # tokens are short-lived, and renewed by themselves
+    if ends is not None and ends - datetime.now(UTC) < _WARNED_BEFORE:
+        extra.append(("X-API-Key-Expires", ends.isoformat(timespec="seconds")))
     if not extra:
         return send
     stamps = [(name.lower().encode(), value.encode()) for name, value in extra]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Scope
 
+    from crypto_mcp.server.challenges import Challenges
+
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
@@ -69,8 +71,16 @@ def problem(
     if error.retry_after is not None:
         sent["Retry-After"] = str(max(1, round(error.retry_after)))
     if status == HTTPStatus.UNAUTHORIZED:
-        sent["WWW-Authenticate"] = 'Bearer realm="crypto-mcp"'
+        sent.setdefault("WWW-Authenticate", 'Bearer realm="crypto-mcp"')
     return Response(orjson.dumps(fields), status, sent, MEDIA_TYPE)
+
+
+def refusal(scope: Scope, error: CryptoMcpError) -> Response:
+    """The answer to a request of this scope that ends with an error of ours."""
+    challenges: Challenges | None = scope.get("state", {}).get("challenges")
+    challenge = challenges.of(error) if challenges is not None else None
+    headers = {} if challenge is None else {"WWW-Authenticate": challenge}
+    return problem(scope, error.http_status, ErrorBody.of(error), headers=headers)
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -88,7 +98,7 @@ def install(app: FastAPI) -> None:
 
 async def _ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, CryptoMcpError)
-    return problem(request.scope, error.http_status, ErrorBody.of(error))
+    return refusal(request.scope, error)
 
 
 async def _http(request: Request, error: Exception) -> Response:

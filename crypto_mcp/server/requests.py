@@ -14,9 +14,8 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest, TimedOut
-from crypto_mcp.models.answers import ErrorBody
 from crypto_mcp.server.metrics import count_request
-from crypto_mcp.server.problems import problem, surprise
+from crypto_mcp.server.problems import refusal, surprise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -141,7 +140,7 @@ class _Exchange:
     async def refuse(self, error: CryptoMcpError) -> None:
         """Answers with a problem; a response that has begun can only be cut."""
         if self.status == 0:
-            await problem(self.scope, error.http_status, ErrorBody.of(error))(self.scope, self._receive, self.send)
+            await refusal(self.scope, error)(self.scope, self._receive, self.send)
 
 
 def allow_seconds(scope: Scope, seconds: float) -> None:

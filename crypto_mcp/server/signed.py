@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 async def require_signature(http: HttpRequest) -> None:
     """Returns if the request is signed by the key it came with, or needs not to be."""
     identity, front = current(), front_of(http)
-    if identity.key_id is None or front.signatures is None:
+    if identity.local or front.signatures is None:
         return
+    if identity.key_id is None:
+        raise BadSignature(
+            "an access token cannot sign, and this needs a signed request", hint="Do it with an API key of this client."
+        )
     headers: dict[str, str] = {}
     for name, value in http.headers.items():
         if name in headers and name in ("signature", "signature-input", "content-digest"):
