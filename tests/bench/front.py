@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -22,6 +22,8 @@ import psutil
 from mcp.client import Client
 from redis.asyncio import Redis
 
+from crypto_mcp.access.directory import Directory
+from crypto_mcp.access.roles import Role
 from crypto_mcp.jobs.leases import known_workers
 from crypto_mcp.settings import PostgresSettings
 from crypto_mcp.stores.postgres import PostgresStore
@@ -30,6 +32,8 @@ from tests.servers import Servers, free_ports
 
 _REQUEST = {"symbol": "BTCUSDT", "timeframe": "1h"}
 _FIRST_BARS = 100
+_PEPPER = "pepper of the bench"
+_NEVER_REACHED = str(10**9)
 
 Call = Callable[[dict[str, Any]], Awaitable[bool]]
 """Makes a request, which must succeed; whether the answer says that it was cached."""
@@ -58,6 +62,7 @@ class System:
         self.servers = Servers.under(folder)
         self.port, self.sandbox_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self.port}"
+        self.key = ""
         self._log = (folder / "log").open("ab")
         self._processes: list[subprocess.Popen[bytes]] = []
 
@@ -67,6 +72,7 @@ class System:
             await server.start()
         store = PostgresStore(PostgresSettings.model_validate({"url": self.servers.postgres.url}))
         await store.migrate()
+        self.key = (await Directory(store, _PEPPER).create("bench", Role.READER, actor="bench")).text
         await store.close()
         self.launch("sandbox")
         self.launch("worker", "analysis:queue")
@@ -94,6 +100,9 @@ class System:
             "CRYPTO_MCP_SANDBOX__PORT": str(self.sandbox_port),
             "CRYPTO_MCP_SERVER__PORT": str(self.port),
             "CRYPTO_MCP_SERVER__SPOOL": str(self.folder / "spool"),
+            "CRYPTO_MCP_ACCESS__PEPPER": _PEPPER,
+            "CRYPTO_MCP_ACCESS__CLIENT_LIMIT": _NEVER_REACHED,  # and yet counted
+            "CRYPTO_MCP_ACCESS__ADDRESS_LIMIT": _NEVER_REACHED,
             "CRYPTO_MCP_LOG__LEVEL": "WARNING",
         }
         process = subprocess.Popen(
@@ -140,6 +149,7 @@ async def run(figures: Figures, *, quick: bool) -> None:
         async with AsyncExitStack() as stack:
             ways = await _ways(system.url, stack)
             await _answering(figures, effort, ways)
+            await _guarded(figures, effort, system)
             for _ in range(effort.calls_before_weighing):
                 await ways["rest"](_REQUEST)
             family = [psutil.Process(front.pid), *psutil.Process(front.pid).children(recursive=True)]
@@ -183,6 +193,24 @@ async def _answering(figures: Figures, effort: Effort, ways: dict[str, Call]) ->
             figures.add(f"{name}_{row}_p95_ms", median(p95[f"{name} {row}"]))
 
 
+async def _guarded(figures: Figures, effort: Effort, system: System) -> None:
+    """The same cached call with a key and without one, in turns on one connection: what check and limit cost."""
+    seconds: dict[str, list[float]] = {"without a key": [], "with a key": []}
+    headers = {"without a key": {}, "with a key": {"X-API-Key": system.key}}
+    async with httpx2.AsyncClient(base_url=system.url, timeout=60) as http:
+        for turn in range(effort.rounds * effort.cached_calls + 10):
+            for name, measured in seconds.items():
+                began = time.perf_counter()
+                cached = await _post(http, _REQUEST, headers[name])
+                if turn >= 10 and cached:
+                    measured.append(time.perf_counter() - began)
+    rows = {name: (1000 * percentile(each, 50), 1000 * percentile(each, 95)) for name, each in seconds.items()}
+    open_, guarded = rows["without a key"], rows["with a key"]
+    rows["more"] = (guarded[0] - open_[0], guarded[1] - open_[1])
+    figures.table("a cached call over REST, ms", rows, ("p50", "p95"))
+    figures.add("auth_cached_p95_ms", guarded[1])
+
+
 async def _timed(call: Call, numbers: count[int], calls: int, *, cached: bool) -> list[float]:
     """Seconds of each call that was answered from where it should; a cached answer may expire once in between."""
     for _ in range(10):
@@ -198,8 +226,8 @@ async def _timed(call: Call, numbers: count[int], calls: int, *, cached: bool) -
     return seconds
 
 
-async def _post(http: httpx2.AsyncClient, body: dict[str, Any]) -> bool:
-    response = await http.post("/v1/jobs/analyze_crypto?wait=20", json=body)
+async def _post(http: httpx2.AsyncClient, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> bool:
+    response = await http.post("/v1/jobs/analyze_crypto?wait=20", json=body, headers=headers or {})
     answer = response.json()
     if response.status_code != 200 or answer["status"] != "done":
         raise RuntimeError(response.text[:500])
