@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crypto_mcp.access.roles import Role
+from crypto_mcp.access.roles import SCOPES, Role
 from crypto_mcp.cli.configuration import load
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 
@@ -175,10 +175,12 @@ def _table(records: list[KeyRecord]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("key", "client", "role", "state", "expires", "last used", header_style="cyan", box=None)
+    columns = ("key", "client", "role", "state", "expires", "last used", "limited to")
+    table = Table(*columns, header_style="cyan", box=None)
     now = datetime.now(UTC)
     for found in records:
         ends = "never" if found.expires_at is None else f"{found.expires_at:%Y-%m-%d}"
         used = "never" if found.last_used_at is None else f"{found.last_used_at:%Y-%m-%d %H:%M}"
-        table.add_row(found.key_id, found.client_id, found.role, found.state(now), ends, used)
+        limits = [*map(str, found.allowed_ips), *(sorted(found.scopes) if found.scopes != SCOPES[found.role] else ())]
+        table.add_row(found.key_id, found.client_id, found.role, found.state(now), ends, used, ", ".join(limits))
     Console().print(table if table.row_count else "There are no keys.")
