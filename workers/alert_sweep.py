@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -32,6 +32,10 @@ log = structlog.get_logger(__name__)
 _NAMED = 10
 _USUAL_FUNDING_HOURS = 8
 
+_NOTICED_WITHIN = timedelta(minutes=15)
+"""So long after its end an alert still listens: what crossed before may be noticed late, and what crosses after is not
+told whatever its status says."""
+
 
 async def sweep_alerts(job: Job, params: SweepParams) -> Fired:
     """Looks at the figures of the minute. What cannot be had is looked at with the next one."""
@@ -39,7 +43,7 @@ async def sweep_alerts(job: Job, params: SweepParams) -> Fired:
     documents = services.mongo.alerts
     await documents.prepare()
     await relay(services, await documents.waiting(datetime.now(UTC)))
-    await announce(services, await documents.expire(params.at))
+    await announce(services, await documents.expire(params.at - _NOTICED_WITHIN))
     await resubmit_forgotten(services, datetime.now(UTC))
     alerts = await documents.watching("metric")
     evaluated = await _metrics(job, tally, alerts, params.at)
@@ -133,7 +137,7 @@ async def _scans(job: Job, tally: Tally, alerts: Sequence[Document], at: datetim
 
     groups: dict[bytes, list[Document]] = defaultdict(list)
     for alert in alerts:
-        if _due(alert, at):
+        if alert.get("scan") and _due(alert, at):
             groups[orjson.dumps(alert["scan"], option=orjson.OPT_SORT_KEYS)].append(alert)
     for wanted, of_group in groups.items():
         try:

@@ -50,6 +50,7 @@ _LOOKED_AT = {
     "scan": "when a bar of the scan closes",
 }
 _LONGEST_INTRABAR = Timeframe.D1
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class UnknownAlert(InvalidRequest):
@@ -146,7 +147,7 @@ async def _create(job: Job, params: AlertParams) -> AlertReport:
     options = await _options(job, params)
     options["priority"] = params.priority or _usual_priority(understood.definition)
     found = await _tried(job, params, understood.definition, understood.price)
-    document = options | await _watched(job, understood, found, params.hysteresis_percent or 0.0, number=0)
+    document = options | await _watched(job, params, understood, found, number=0)
     present = datetime.now(UTC)
     digest = hashlib.blake2b(f"{owner}/{job.id}".encode(), digest_size=5).hexdigest()
     about = "".join(
@@ -226,7 +227,7 @@ def _fits(params: AlertParams, watch: Watch) -> None:
         )
 
 
-async def _watched(job: Job, understood: _Understood, found: Trial, hysteresis: float, *, number: int) -> Document:
+async def _watched(job: Job, params: AlertParams, understood: _Understood, found: Trial, *, number: int) -> Document:
     """The part of a document that says what is watched, and how it stands now."""
     definition, now = understood.definition, datetime.fromtimestamp(await job.services.market.now(), UTC)
     document: Document = {
@@ -236,12 +237,12 @@ async def _watched(job: Job, understood: _Understood, found: Trial, hysteresis: 
         "level": None, "scan": None, "number": number, "armed_number": number, "armed_at": now,
     }  # fmt: skip
     if definition.level is not None:
-        level, armed = level_document(definition.level, understood.price, hysteresis)
+        level, armed = level_document(definition.level, understood.price, params.hysteresis_percent or 0.0)
         document |= {"level": level, "armed_number": number if armed else number - 1}
     if definition.watch == "metric":
         document["was"] = bool(found.run.true_now)
-    if definition.watch == "scan":
-        document |= {"seen": list(found.seen), "looked_at": now}
+    if params.scan is not None:
+        document |= {"scan": params.scan.model_dump(mode="json"), "seen": list(found.seen), "looked_at": now}
     return document
 
 
@@ -343,7 +344,7 @@ async def _update(job: Job, params: AlertParams) -> AlertReport:
         understood = await _understand(job, merged)
         _fits(merged, understood.definition.watch)
         found = await _tried(job, merged, understood.definition, understood.price)
-        fields |= await _watched(job, understood, found, merged.hysteresis_percent or 0.0, number=alert["number"])
+        fields |= await _watched(job, merged, understood, found, number=alert["number"])
         fields["status"] = "paused" if alert["status"] == "paused" else "active"
         said = warnings_of(
             found.run, understood.definition, repeat=bool(merged.repeat), cooldown=merged.cooldown_minutes
@@ -374,7 +375,7 @@ async def _resume(job: Job, params: AlertParams) -> AlertReport:
     merged = _as_kept(alert, AlertParams(action="test", alert_id=alert["alert_id"]))
     understood = await _understand(job, merged)
     found = await _tried(job, merged, understood.definition, understood.price)
-    fields = await _watched(job, understood, found, merged.hysteresis_percent or 0.0, number=alert["number"])
+    fields = await _watched(job, merged, understood, found, number=alert["number"])
     said = warnings_of(found.run, understood.definition, repeat=bool(merged.repeat), cooldown=merged.cooldown_minutes)
     return await _changed(job, params, alert, fields | {"status": "active"}, warnings=said)
 
@@ -402,6 +403,8 @@ async def _channels(job: Job, params: AlertParams) -> AlertReport:
 def view(alert: Document) -> AlertView:
     """An alert as its owner sees it."""
     own = {name: alert.get(name) for name in AlertView.model_fields if alert.get(name) is not None}
+    if own["status"] == "active" and (own.get("expires_at") or _NEVER) <= datetime.now(UTC):
+        own["status"] = "expired"
     shown = own | {"reads": alert["sentence"], "looked_at": _LOOKED_AT[alert["watch"]]}
     if shown.get("chart") is False:
         del shown["chart"]
