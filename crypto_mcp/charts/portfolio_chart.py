@@ -119,7 +119,7 @@ def _allocation(axes: Axes, report: PortfolioReport, look: Theme) -> None:
     equity = float(report.equity or 0)
     if equity > 0 and report.cash:
         rows.append(("cash", 100 * float(report.cash) / equity, None))
-    _caption(axes, "allocation, percent of equity", look, left=-0.25)
+    _caption(axes, "allocation in percent of equity, and gain since entry", look, left=-0.25)
     if not rows:
         axes.set_xticks([])
         axes.set_yticks([])
