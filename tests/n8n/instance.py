@@ -7,6 +7,7 @@ import json
 import os
 import secrets
 import subprocess
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -15,7 +16,7 @@ from crypto_mcp.local.postgres_server import PostgresServer
 from tests.servers import free_ports
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
 _PATIENCE = 600.0
@@ -40,18 +41,15 @@ class N8n:
         self._process: subprocess.Popen[bytes] | None = None
         self._http = httpx2.AsyncClient(base_url=self.url, timeout=120)
 
-    async def imported(self, workflows: Iterable[Mapping[str, Any]], credentials: list[dict[str, Any]]) -> None:
-        """By its command line, into a fresh instance, as files."""
+    async def imported(self, files: Path, credentials: list[dict[str, Any]]) -> None:
+        """By its command line, into a fresh instance."""
         await self._postgres.start()
-        files = self._folder / "workflows"
-        files.mkdir()
-        for workflow in workflows:
-            (files / f"{workflow['id']}.json").write_text(json.dumps(workflow))
+        count = len(list(files.glob("*.json")))
         kept = self._folder / "credentials.json"
         kept.write_text(json.dumps(credentials))
         for command, expected in (
             (["import:credentials", f"--input={kept}"], f"imported {len(credentials)} credential"),
-            (["import:workflow", "--separate", f"--input={files}"], f"imported {len(list(files.iterdir()))} workflow"),
+            (["import:workflow", "--separate", f"--input={files}"], f"imported {count} workflow"),
         ):
             done = await asyncio.to_thread(
                 subprocess.run, [*self._command, *command], env=self._environment(), capture_output=True, text=True,
@@ -85,6 +83,13 @@ class N8n:
                 self._process.kill()
                 await asyncio.to_thread(self._process.wait)
         await self._postgres.stop()
+
+    async def save(self, workflow: Mapping[str, Any]) -> None:
+        """After nodes were changed."""
+        path = f"/rest/workflows/{workflow['id']}"
+        known = await self._rest("GET", path)
+        changed = {name: workflow[name] for name in ("name", "nodes", "connections", "settings")}
+        await self._rest("PATCH", path, changed | {"versionId": known["versionId"]})
 
     async def activate(self, workflow_id: str) -> None:
         """Its triggers are on from now on."""
@@ -163,7 +168,12 @@ class Execution:
     def __init__(self, told: Mapping[str, Any]) -> None:
         self.id = str(told["id"])
         self.status = str(told["status"])
-        self._data = _unflattened(told["data"]) if isinstance(told["data"], str) else told["data"]
+        self._told = told["data"]
+
+    @cached_property
+    def _data(self) -> Any:
+        """There is none before it has begun."""
+        return _unflattened(self._told) if isinstance(self._told, str) else self._told
 
     @property
     def over(self) -> bool:
