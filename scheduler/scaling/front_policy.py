@@ -3,6 +3,8 @@
 As many as bring the fullest of processors, memory and response time to its target, as Kubernetes' horizontal pod
 autoscaler computes it (`ceil(replicas * value / target)`, no change within a tenth):
 https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algorithm-details
+Response time counts only where more front ends could shorten it: many calls take long because they wait for a job, or
+for a machine that is busy with other things, and a handful of calls says nothing.
 """
 
 from __future__ import annotations
@@ -18,17 +20,22 @@ MEMORY_TARGET = 75.0
 RESPONSE_TARGET_MS = 500.0
 _TOLERANCE = 0.1
 _STABLE_FOR = 120.0
+_LEAST_CALLS = 20
+_BUSY = 0.5
+"""Part of the processors' target from which response time is taken for the front ends' own."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrontReading:
-    """Averages of all front ends: percent of processors and memory, 95th percentile in ms; and replicas wanted."""
+    """Averages of all front ends: percent of processors and memory, 95th percentile in ms; replicas wanted; and the
+    calls of the last minute, of all of them together."""
 
     at: float
     replicas: int
     cpu: float
     memory: float
     p95_ms: float
+    calls: int = 0
 
 
 @dataclass(slots=True)
@@ -44,8 +51,9 @@ class FrontPolicy:
         shares = {
             "processors": seen.cpu / CPU_TARGET,
             "memory": seen.memory / MEMORY_TARGET,
-            "response time": seen.p95_ms / RESPONSE_TARGET_MS,
         }
+        if seen.calls >= _LEAST_CALLS and shares["processors"] >= _BUSY:
+            shares["response time"] = seen.p95_ms / RESPONSE_TARGET_MS
         what, share = max(shares.items(), key=lambda item: item[1])
         need = seen.replicas if abs(share - 1) <= _TOLERANCE else math.ceil(seen.replicas * min(share, 4.0))
         wanted = min(max(need, self.least), self.most)

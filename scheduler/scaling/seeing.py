@@ -88,6 +88,7 @@ class Seeing:
             cpu=fmean(each["cpu_percent"] for each in said),
             memory=fmean(each["memory_percent"] for each in said),
             p95_ms=fmean(each["p95_ms"] or 0.0 for each in said),
+            calls=sum(each["calls"] for each in said),
         )
 
     def _rates(self, group: str, look: _Look) -> tuple[float, float, float]:

@@ -120,10 +120,15 @@ async def test_what_ended_is_counted_by_list_and_kind(settings: Settings) -> Non
 
 
 def test_front_ends_come_when_one_figure_is_high_and_go_after_two_calm_minutes() -> None:
-    """Busy or slow: more at once, within the bounds. Within a tenth of the target: nothing. Idle: fewer, later."""
+    """Busy or slow: more at once, within the bounds. Within a tenth of the target: nothing. Idle: fewer, later.
+
+    Calls that take long while processors idle wait for something else, and more front ends would not help them.
+    """
     policy = FrontPolicy(2, 8)
     assert policy.decide(FrontReading(at=0, replicas=2, cpu=90, memory=40, p95_ms=100)).replicas == 3
-    assert policy.decide(FrontReading(at=5, replicas=3, cpu=20, memory=40, p95_ms=1500)).replicas == 8
+    assert policy.decide(FrontReading(at=2, replicas=3, cpu=20, memory=40, p95_ms=5000, calls=900)).changes is False
+    assert policy.decide(FrontReading(at=3, replicas=3, cpu=45, memory=40, p95_ms=5000, calls=9)).changes is False
+    assert policy.decide(FrontReading(at=5, replicas=3, cpu=45, memory=40, p95_ms=1500, calls=900)).replicas == 8
     assert policy.decide(FrontReading(at=10, replicas=8, cpu=62, memory=40, p95_ms=100)).changes is False
     calm = [policy.decide(FrontReading(at=at, replicas=8, cpu=10, memory=10, p95_ms=20)) for at in range(15, 130, 5)]
     assert {decision.replicas for decision in calm} == {8}
