@@ -150,9 +150,12 @@ smoke() {
   done
   until [ -n "$(docker ps -q --filter "label=com.docker.swarm.service.name=${STACK}_front" --filter health=healthy)" ]; do sleep 1; done
   key=$(inside front crypto-mcp keys create smoke --role trader --days 1 | grep -oE 'cmcp_[A-Za-z0-9_-]+' | head -n 1)
-  answer=$(curl -fsS --cacert compose/secrets/ca.crt -H "Authorization: Bearer $key" -H 'content-type: application/json' \
-    -d '{"symbol":"BTCUSDT","timeframe":"1h"}' "https://$HOST/v1/jobs/analyze_crypto?wait=25")
-  echo "$answer" | grep -q '"recommendation"' || { echo "no analysis: $answer" >&2; exit 1; }
+  # The first one may take longer than a call may: workers have just come up.
+  until answer=$(curl -sS --cacert compose/secrets/ca.crt -H "Authorization: Bearer $key" -H 'content-type: application/json' \
+    -d '{"symbol":"BTCUSDT","timeframe":"1h"}' "https://$HOST/v1/jobs/analyze_crypto?wait=25") && grep -q '"recommendation"' <<<"$answer"; do
+    ((SECONDS - began < 180)) || { echo "no analysis: $answer" >&2; exit 1; }
+    sleep 1
+  done
   say "an analysis through nginx and TLS: $(echo "$answer" | head -c 160)..."
   curl -sS -o /dev/null -w '%{http_code} %{redirect_url}\n' "http://$HOST/health" | grep -q '^308 https' || { echo "80 does not lead to 443" >&2; exit 1; }
   [ "$(curl -sS --cacert compose/secrets/ca.crt -o /dev/null -w '%{http_code}' "https://$HOST/metrics")" = 404 ] || { echo "/metrics is open" >&2; exit 1; }

@@ -49,7 +49,7 @@ class Trial:
 
     async def doors(self) -> dict[str, Any]:
         """From outside."""
-        outside = await look_from_outside(self.stack)
+        outside = await look_from_outside(self.stack, self.options.authority)
         nginx = await refused_and_led_on(self.url, self.options.authority)
         return {**outside, "nginx": nginx["codes"], "right": outside["right"] and nginx["right"]}
 
