@@ -19,7 +19,7 @@ VICTIMS = (
 )  # fmt: skip
 """By service; of the scheduler it is the one that leads."""
 
-_BACK_WITHIN = 240.0
+_BACK_WITHIN = 600.0
 
 
 async def kill_each(

@@ -152,7 +152,7 @@ def a_backtest(number: int) -> dict[str, Any]:
     """A backtest that differs from others by its number."""
     return {
         "symbols": [("BTCUSDT", "ETHUSDT", "SOLUSDT")[number % 3]],
-        "timeframe": "1h",
+        "timeframe": "4h",
         "strategy": "ema_cross",
         "parameters": {"fast": 3 + number % 40, "slow": 50 + (number // 40) % 140},
     }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.swarm.load import Tally
 
 PROGRAMS = ("front", "worker-analysis", "worker-backtest", "worker-alerts", "scheduler")
-_WITHIN = 420.0
+_WITHIN = 900.0
 
 
 async def roll(stack: Stack, tally: Tally, calm: float) -> list[dict[str, Any]]:
