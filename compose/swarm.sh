@@ -134,9 +134,12 @@ restore() {
   deploy
   wait_up
   say "5. verify"
+  local words began
   for words in "doctor" "audit verify" "portfolio verify" "user erase-again"; do
+    began=$SECONDS
+    # What has just come up may be slow for a moment.
     # shellcheck disable=SC2086
-    inside front crypto-mcp $words
+    until inside front crypto-mcp $words >&2; do ((SECONDS - began < 180)) || { echo "does not hold: crypto-mcp $words" >&2; exit 1; }; sleep 5; done
   done
   say "6. resumed"
   smoke

@@ -81,7 +81,9 @@ class Trial:
         tally = load.tally
         end = await fate(self.stack, list(tally.accepted), _ENDS_WITHIN)
         failed = len(tally.failures)
-        kept = end.lost == end.dead == tally.never_accepted == 0
+        kept = end.lost == end.dead == tally.never_accepted == 0 and all(
+            row.get("back_s", 0) is not None for row in rows
+        )
         return {
             "parts": rows,
             "submissions": tally.submissions,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,18 +35,21 @@ async def kill_each(
         container = await stack.leader() if victim == "scheduler" else (await stack.containers(victim))[0]
         began, before = time.monotonic(), tally.submissions + tally.mcp_calls
         await docker("kill", "--signal", "KILL", container)
-        back = await until(partial(stack.whole, victim, without=container), _BACK_WITHIN, f"{victim} is whole")
+        back: float | None = None
+        with contextlib.suppress(TimeoutError):
+            back = await until(partial(stack.whole, victim, without=container), _BACK_WITHIN, f"{victim} is whole")
         await asyncio.sleep(calm)
         failed = tally.failed_since(began)
         rows.append(
             {
                 "killed": "scheduler (leader)" if victim == "scheduler" else victim,
-                "back_s": round(back, 1),
+                "back_s": None if back is None else round(back, 1),
                 "calls": tally.submissions + tally.mcp_calls - before,
                 "failed": failed.total(),
                 "by_reason": dict(failed),
             }
         )
+        print(json.dumps(rows[-1]), flush=True)
     return rows
 
 

@@ -34,6 +34,7 @@ async def roll(stack: Stack, tally: Tally, calm: float) -> list[dict[str, Any]]:
                 "by_reason": dict(failed),
             }
         )
+        print(json.dumps(rows[-1]), flush=True)
     return rows
 
 
