@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.jobs.client import JobClient
+from crypto_mcp.local import binaries
 from crypto_mcp.local.redis_server import RedisServer
 from crypto_mcp.models.analysis import AnalyzeParams
 from crypto_mcp.settings import QueueSettings
@@ -25,7 +26,7 @@ from scheduler.backup.errors import BackupFailed, RestoreRefused
 from scheduler.backup.generation import Sources, begun
 from scheduler.backup.invariants import broken_jobs
 from scheduler.backup.manifest import Manifest
-from scheduler.backup.programs import run
+from scheduler.backup.programs import postgres_program, run
 from scheduler.backup.repository import FULL, Repository
 from scheduler.backup.restore import Target, fetch, require_room, restore
 from tests.servers import free_port
@@ -216,6 +217,16 @@ async def test_old_backups_go_and_the_newest_of_each_day_week_and_month_stays(tm
     await repository.forget((2, 2, 2))
     kept = [(end.date() - snapshot.at.date()).days for snapshot in await repository.snapshots()]
     assert kept == [20, 8, 1, 0]
+
+
+def test_programs_are_found_where_debian_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pg_verifybackup` is not on PATH there; the newest version counts, as a number."""
+    monkeypatch.setattr(binaries, "postgres_programs", lambda: tmp_path / "no-server")
+    for version in ("9", "15", "17"):
+        (tmp_path / version / "bin").mkdir(parents=True)
+        (tmp_path / version / "bin" / "pg_verifybackup").touch()
+    assert postgres_program("pg_verifybackup", tmp_path) == str(tmp_path / "17" / "bin" / "pg_verifybackup")
+    assert postgres_program("pg_nothing", tmp_path) is None
 
 
 def test_the_daily_backup_is_due_at_its_hour() -> None:
