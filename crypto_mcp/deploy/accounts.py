@@ -106,10 +106,14 @@ _BACKUP_COMMANDS = "-@all +@connection +psync +sync +replconf +info +config|get 
 
 
 def redis_acl(passwords: Passwords) -> str:
-    """The ACL file of both instances: no account may flush, configure, shut down or read others' passwords."""
+    """The ACL file of both instances: no account may flush, configure, shut down or read others' passwords.
+
+    Nobody gets in as `default`, for it is off. It may do everything all the same: Redis replays its append-only file as
+    `default`, and on start would drop every transaction in it, which is nearly all of the queue, if it might not.
+    """
     users = {name: (_APP_COMMANDS, getattr(passwords, f"redis_{name}")) for name in ("front", "worker", "scheduler")}
     users["backup"] = (_BACKUP_COMMANDS, passwords.redis_backup)
-    lines = ["user default off resetkeys resetchannels -@all"]
+    lines = ["user default off resetpass ~* &* +@all"]
     for name, (commands, password) in users.items():
         digest = hashlib.sha256(password.encode()).hexdigest()
         lines.append(f"user {name} on #{digest} ~* &* {commands}")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import tempfile
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -14,14 +17,18 @@ from pymongo.errors import OperationFailure, WriteError
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
+from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.deploy import mongo_setup, postgres_setup
 from crypto_mcp.deploy.accounts import Passwords, redis_acl
+from crypto_mcp.jobs.client import JobClient
+from crypto_mcp.local import binaries
 from crypto_mcp.local.mongo_server import MongoServer
+from crypto_mcp.models.analysis import AnalyzeParams
+from crypto_mcp.settings import QueueSettings
 from tests.servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from crypto_mcp.local.redis_server import RedisServer
     from tests.servers import Servers
@@ -107,6 +114,46 @@ async def test_postgresql_roles_do_their_work_and_nothing_else(
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         async with login("crypto_mcp_backup", passwords.postgres_backup):
             pass
+
+
+@asynccontextmanager
+async def redis_with_accounts(folder: Path, passwords: Passwords) -> AsyncIterator[Redis]:
+    """A Redis as `compose/databases/start-redis.sh` starts it, but for TLS; killed at the end, as by a power cut."""
+    (folder / "redis.acl").write_text(redis_acl(passwords))
+    options = ("--port", "0", "--unixsocket", "redis.sock", "--save", "", "--appendonly", "yes")
+    process = await asyncio.create_subprocess_exec(
+        binaries.redis_server(), *options, "--aclfile", "redis.acl", cwd=folder, stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        path = str(folder / "redis.sock")
+        async with Redis(unix_socket_path=path, username="worker", password=passwords.redis_worker) as worker:
+            async with asyncio.timeout(20):
+                while True:
+                    try:
+                        await worker.ping()
+                        break
+                    except RedisError:
+                        await asyncio.sleep(0.02)
+            yield worker
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_a_killed_redis_has_every_job_again_under_its_accounts() -> None:
+    """Jobs are written in transactions, which Redis replays from its file as `default`, who may not log in."""
+    passwords = Passwords()
+    with tempfile.TemporaryDirectory(prefix="acl-") as name:  # a socket's path has to be short
+        async with redis_with_accounts(Path(name), passwords) as redis:
+            jobs = JobClient(redis, QueueSettings())
+            for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
+                await jobs.submit(CATALOGUE["analyze_crypto"], AnalyzeParams(symbol=symbol), job_id=symbol)
+        async with redis_with_accounts(Path(name), passwords) as redis:
+            assert await redis.llen("analysis:queue") == 3  # type: ignore[misc]
+            assert (await JobClient(redis, QueueSettings()).get("ETHUSDT")).state == "queued"
+            async with Redis(unix_socket_path=f"{name}/redis.sock") as nobody:
+                with pytest.raises(RedisError):
+                    await nobody.ping()
 
 
 async def test_redis_accounts_cannot_flush_configure_or_read_what_is_not_theirs(redis_server: RedisServer) -> None:
