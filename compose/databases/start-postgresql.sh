@@ -22,4 +22,4 @@ HBA
 exec postgres -D "$data/cluster" -c listen_addresses='*' -c unix_socket_directories=/tmp -c hba_file=/tmp/pg_hba.conf \
   -c ssl=on -c ssl_cert_file=/tmp/tls/postgresql.crt -c ssl_key_file=/tmp/tls/postgresql.key \
   -c ssl_min_protocol_version=TLSv1.3 -c password_encryption=scram-sha-256 \
-  -c wal_level=replica -c max_wal_senders=4 -c max_slot_wal_keep_size=2GB -c shared_buffers="${POSTGRES_BUFFERS:-256MB}"
+  -c wal_level=replica -c max_wal_senders=10 -c max_slot_wal_keep_size=2GB -c shared_buffers="${POSTGRES_BUFFERS:-256MB}"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 30.0
 _REPEAT_AFTER = 0.5
+_LONGEST_PAUSE = 8.0
 _REPEAT_FOR = 120.0
 
 
@@ -87,13 +88,14 @@ class Load:
         kind, params = next(self._work)
         headers = {"Idempotency-Key": secrets.token_hex(12), "Authorization": f"Bearer {next(self._keys)}"}
         self.tally.submissions += 1
-        until = time.monotonic() + _REPEAT_FOR
+        until, pause = time.monotonic() + _REPEAT_FOR, _REPEAT_AFTER
         while time.monotonic() < until:
             why = await self._try(http, kind, params, headers)
             if why is None:
                 return
             self.tally.failures.append(Failure(time.monotonic(), "rest", why))
-            await asyncio.sleep(_REPEAT_AFTER)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
         self.tally.never_accepted += 1
 
     async def _try(
