@@ -85,8 +85,8 @@ class Retrying:
             return None
         if error.retry_after is None:
             own = min(_LONGEST_OWN_PAUSE, _FIRST_PAUSE * 2.0 ** (failures - 1))
-            return own * random.uniform(0.5, 1.0)  # noqa: S311 - no secret
-        return error.retry_after * random.uniform(1.0, 1.1)  # noqa: S311 - no secret; not all at the same instant
+            return own * random.uniform(0.5, 1.0)  # noqa: S311 - no secret # nosec B311
+        return error.retry_after * random.uniform(1.0, 1.1)  # noqa: S311 - no secret: not all at once # nosec B311
 
 
 def unreachable(error: httpx2.TransportError, url: str) -> Unavailable:
