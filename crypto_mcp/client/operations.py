@@ -98,7 +98,7 @@ class Operations:
         )
         if not answer.status.finished:
             assert answer.job_id is not None
-            answer = yield from self.waited(answer.job_id, kind, within=until - time.monotonic())
+            answer = yield from self.waited(answer.job_id, kind, within=within, until=until)
         return result_of(answer)
 
     def batch(
@@ -130,9 +130,12 @@ class Operations:
         call = Call("GET", f"{job_path(job_id)}/result", {"wait": wait}, patience=wait)
         return self.read(call, _envelope(kind), until)
 
-    def waited(self, job_id: str, kind: AnyKind | None, *, within: float) -> Exchange[Answer[Any]]:
-        """A job's answer, once it is there; `TimedOut` if that is not within so many seconds."""
-        until = time.monotonic() + within
+    def waited(
+        self, job_id: str, kind: AnyKind | None, *, within: float, until: float | None = None
+    ) -> Exchange[Answer[Any]]:
+        """A job's answer, once it is there; `TimedOut` if that is not within so many seconds, which began already if
+        `until` (of the monotonic clock) says when they are over."""
+        until = time.monotonic() + within if until is None else until
         while True:
             began = time.monotonic()
             wait = max(0.0, min(_LONG_POLL, until - began))

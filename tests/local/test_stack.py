@@ -138,10 +138,12 @@ def test_a_first_run_prints_a_real_answer_and_where_things_are(stack: Running) -
 def test_every_tool_is_asked_through_the_client_with_the_models_of_its_kind(stack: Running) -> None:
     """What each answers is read back as its result model; pictures and earlier analyses too."""
     with CryptoMcp(stack.url) as crypto:
-        analysis = crypto.ask(ANALYZE_CRYPTO, AnalyzeParams(symbol="BTC", timeframe=Timeframe.H1, detail="full"))
+        analysis = crypto.ask(
+            ANALYZE_CRYPTO, AnalyzeParams(symbol="BTC", timeframe=Timeframe.H1, detail="full"), within=120
+        )
         assert (analysis.symbol, analysis.data.source) == ("BTCUSDT", "sandbox")
-        assert crypto.ask(MARKET_SCANNER, {"scan_type": "momentum"}).looked_at > 100
-        assert crypto.ask(DETECT_OPPORTUNITIES, {"symbols": ["BTC", "ETH"]}).source == "sandbox"
+        assert crypto.ask(MARKET_SCANNER, {"scan_type": "momentum"}, within=120).looked_at > 100
+        assert crypto.ask(DETECT_OPPORTUNITIES, {"symbols": ["BTC", "ETH"]}, within=120).source == "sandbox"
         for params in ({"action": "create"}, {"action": "deposit", "amount": "1000.50"}):
             crypto.ask(PORTFOLIO_MONITOR, {"portfolio_id": "typed", **params})
         kept = crypto.ask(PORTFOLIO_MONITOR, {"action": "get", "portfolio_id": "typed"})

@@ -113,10 +113,10 @@ def test_the_words_of_the_list_lead_to_the_right_tool(question: Question) -> Non
     assert question.tool in found[: len(allowed)], found[:3]
 
 
-def test_there_are_sixty_questions_and_some_for_each_tool() -> None:
+def test_there_are_sixty_questions_or_more_and_some_for_each_tool() -> None:
     """Few of them could go to another tool."""
     asked = Counter(question.tool for question in QUESTIONS)
-    assert asked.total() == len({question.ask for question in QUESTIONS}) == 60
+    assert asked.total() == len({question.ask for question in QUESTIONS}) >= 60
     assert set(asked) == set(_TOOLS)
     assert sum(question.other is not None for question in QUESTIONS) <= 3
 
