@@ -100,7 +100,7 @@ def find_liquidity(
     count = _find_pools(bars, swings.rows, rows, until, float(equal_tolerance), search, max_age)
     count = _find_periods(bars, times, step, rows, until, count)
     order = np.argsort(rows["known_at"][:count], kind="stable")
-    rows = begun(LiquidityLevel, rows[order])
+    rows = begun(LiquidityLevel, rows.take(order))
     follow_levels(bars, measures.mirror, rows, until[order])
     _tell_replaced(rows, max_age)
     return Findings(LiquidityLevel, rows)
@@ -112,7 +112,7 @@ def find_sweeps(measures: Measures, levels: Findings[LiquidityLevel], swings: Fi
     rows = blank(Sweep, int(swept))
     count = _find_level_sweeps(levels.rows, rows)
     _find_swing_sweeps(swings.rows, rows[count:])
-    rows = rows[np.argsort(rows["at"], kind="stable")]
+    rows = rows.take(np.argsort(rows["at"], kind="stable"))
     _describe(measures.bars, rows)
     grade((rows["back_atr"], rows["volume_z"], rows["beyond_atr"]), HALVES, WEIGHTS, rows["strength"])
     return Findings(Sweep, rows)
@@ -136,6 +136,17 @@ def _period(kind: int, time: int) -> int:
     year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * year + year // 4 - year // 100)
     return 12 * (400 * era + year) + (5 * of_year + 2) // 153
+
+
+@compiled
+def _turn(kind: int, time: int) -> int:
+    """A later moment, up to which the period is that of `time`."""
+    midnight = time - time % DAY
+    if kind <= NEW_YORK:
+        for hour in (SESSION_BEGIN[kind], SESSION_END[kind]):
+            if time < midnight + hour * HOUR:
+                return midnight + hour * HOUR
+    return midnight + DAY
 
 
 @compiled
@@ -201,11 +212,12 @@ def _find_extremes(bars: Bars, times: Ints, step: int, kind: int, rows: Rows, un
     """High and low of each complete period of one kind."""
     count, current, highest, lowest = 0, -1, 0, 0
     end = times[0] if len(times) else 0
-    before, after = _period(kind, end - 1), _period(kind, end)
+    before, after, turn = _period(kind, end - 1), _period(kind, end), _turn(kind, end)
     for bar in range(len(times)):
         period = after if times[bar] == end else _period(kind, times[bar])
         end = times[bar] + step
-        after = _period(kind, end)
+        if end >= turn:
+            after, turn = _period(kind, end), _turn(kind, end)
         if current >= 0 and period != current:  # its end lies in a hole of the data
             count, current = _complete(bars, bar, highest, lowest, kind, count, rows, until), -1
         if current < 0 and period >= 0 and period != before:

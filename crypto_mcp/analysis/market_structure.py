@@ -110,7 +110,7 @@ class Structure:
         chances = np.full((len(gaps), 3), np.nan)
         is_open = (gaps.rows["filled_at"] < 0) & (gaps.rows["expired_at"] < 0)
         now = np.full(int(is_open.sum()), newest)
-        chances[is_open] = np.column_stack(_fill_odds(self.measures, gaps.rows[is_open], now))
+        chances[is_open] = np.column_stack(_fill_odds(self.measures, gaps.rows.compress(is_open), now))
         return chances
 
 
@@ -180,7 +180,9 @@ def in_zones(
 ) -> Bools:
     """For each bar whether its close lies in a zone known before it that no close had broken by then."""
     inside = np.zeros(len(close), dtype=np.bool_)
-    rows = zones.rows if kind is None else zones.rows[zones.rows["direction"] == (1 if kind == "demand" else -1)]
+    rows = zones.rows
+    if kind is not None:
+        rows = rows.compress(rows["direction"] == (1 if kind == "demand" else -1))
     end = rows["broken_at" if zones.kind is OrderBlock else "inverted_at"]
     end = np.where(end >= 0, end, rows["expired_at"])
     inside_zones(plain(close), rows, end, inside)

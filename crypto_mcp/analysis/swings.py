@@ -17,7 +17,7 @@ from crypto_mcp.analysis.findings import Finding, Findings, Rows, begun, blank
 from crypto_mcp.analysis.kernels import Bars, follow_levels, grade
 from crypto_mcp.analysis.measures import Measures
 from crypto_mcp.compiling import compiled
-from crypto_mcp.models.candles import Floats
+from crypto_mcp.models.candles import Floats, Ints
 
 SwingLabel = Literal["first", "higher_high", "lower_high", "higher_low", "lower_low", "equal_high", "equal_low"]
 
@@ -74,18 +74,39 @@ def find_swings(measures: Measures, reach: int, equal_tolerance: float, max_age:
 
 
 @compiled
-def _turns(price: Floats, at: int, reach: int) -> bool:
-    for step in range(1, reach + 1):  # noqa: SIM110 - compiled, a generator is not
-        if price[at] <= price[at - step] or price[at] < price[at + step]:
-            return False
-    return True
+def _turns(price: Floats, reach: int) -> Ints:
+    """Bars whose price none of the `reach` before came up to, and none of the `reach` after passed."""
+    turns, count, at = np.empty(len(price) // (reach + 1) + 1, dtype=np.int64), 0, reach
+    while at < len(price) - reach:
+        after = 1
+        while after <= reach and price[at] >= price[at + after]:
+            after += 1
+        if after > reach:
+            before = 1
+            while before <= reach and price[at] > price[at - before]:
+                before += 1
+            if before > reach:
+                turns[count] = at
+                count += 1
+        # None of the bars that did not pass this one is a turn itself.
+        at += after
+    return turns[:count]
 
 
 @compiled
-def _add(side: Bars, at: int, known_at: int, before: float, equal_tolerance: float, row: Rows) -> None:
-    high, low, reach, atr = side.high[at], side.low, known_at - at, side.atr[known_at]
+def _lowest(low: Floats, begin: int, end: int) -> float:
+    lowest: float = low[begin]
+    for bar in range(begin + 1, end):
+        lowest = min(lowest, low[bar])
+    return lowest
+
+
+@compiled
+def _add(side: Bars, at: int, reach: int, before: float, equal_tolerance: float, row: Rows) -> None:
+    high, low, known_at = side.high[at], side.low, at + reach
+    atr = side.atr[known_at]
     row["at"], row["known_at"], row["reach"] = at, known_at, reach
-    prominence = high - max(low[at - reach : at].min(), low[at + 1 : known_at + 1].min())
+    prominence = high - max(_lowest(low, at - reach, at), _lowest(low, at + 1, known_at + 1))
     row["prominence_atr"] = prominence / atr if atr > 0 else 0.0
     if abs(high - before) <= equal_tolerance * atr:
         row["label"] = 3
@@ -95,21 +116,21 @@ def _add(side: Bars, at: int, known_at: int, before: float, equal_tolerance: flo
 
 @compiled
 def _find(bars: Bars, mirror: Bars, reach: int, equal_tolerance: float, rows: Rows) -> int:
-    count, before_high, before_low = 0, np.nan, np.nan
-    highs, lows = bars.high, mirror.high
-    for known_at in range(2 * reach, len(highs)):
-        at = known_at - reach
-        if _turns(highs, at, reach):
-            row = rows[count]
-            _add(bars, at, known_at, before_high, equal_tolerance, row)
-            row["direction"], row["top"], row["bottom"] = -1, highs[at], highs[at]
-            before_high = highs[at]
-            count += 1
-        if _turns(lows, at, reach):
-            row = rows[count]
-            _add(mirror, at, known_at, before_low, equal_tolerance, row)
-            row["direction"], row["top"], row["bottom"] = 1, -lows[at], -lows[at]
+    before_high, before_low, high, low = np.nan, np.nan, 0, 0
+    highs, lows = _turns(bars.high, reach), _turns(mirror.high, reach)
+    for row in rows[: len(highs) + len(lows)]:
+        # Of one bar that is both, the high comes first.
+        if low == len(lows) or (high < len(highs) and highs[high] <= lows[low]):
+            at = highs[high]
+            _add(bars, at, reach, before_high, equal_tolerance, row)
+            before_high = bars.high[at]
+            row["direction"], row["top"], row["bottom"] = -1, before_high, before_high
+            high += 1
+        else:
+            at = lows[low]
+            _add(mirror, at, reach, before_low, equal_tolerance, row)
+            before_low = mirror.high[at]
+            row["direction"], row["top"], row["bottom"] = 1, -before_low, -before_low
             row["label"] += 3 if row["label"] else 0
-            before_low = lows[at]
-            count += 1
-    return count
+            low += 1
+    return high + low

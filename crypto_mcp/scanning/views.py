@@ -118,7 +118,7 @@ def _bands(timeframe: Timeframe, landscape: Landscape, atr: float) -> list[Band]
 
 def _open(rows: Rows, *ends: str) -> Rows:
     holds = np.logical_and.reduce([rows[end] == NEVER for end in (*ends, "expired_at")])
-    return rows[holds]
+    return rows.compress(holds)
 
 
 def _band(timeframe: Timeframe, kind: ZoneKind, row: Rows, holds: float | None) -> Band:

@@ -77,7 +77,7 @@ def find_divergences(candles: Candles, *, reach: int = 3, search: int = 60) -> F
     for gauge, reading in enumerate(readings):
         spread = talib.STDDEV(reading, SPREAD_BARS)
         count += _find(bars, swings, gauge, plain(reading), plain(spread), search, rows[count:])
-    rows = begun(Divergence, rows[:count][np.argsort(rows["known_at"][:count], kind="stable")])
+    rows = begun(Divergence, rows.take(np.argsort(rows["known_at"][:count], kind="stable")))
     grade((rows["price_atr"], rows["reading_spread"]), HALVES, WEIGHTS, rows["strength"])
     _follow(bars, rows)
     return Findings(Divergence, rows)
