@@ -8,7 +8,7 @@ from typing import TypeVar
 from crypto_mcp.analysis.chronicle import list_structure
 from crypto_mcp.analysis.confidence import confidence
 from crypto_mcp.analysis.factors import HIGHER
-from crypto_mcp.analysis.flips import find_flips, with_next_bar
+from crypto_mcp.analysis.flips import NextBar, find_flips
 from crypto_mcp.analysis.landscape import Landscape, survey
 from crypto_mcp.analysis.listing import list_gaps, list_order_blocks
 from crypto_mcp.analysis.market_structure import Structure
@@ -110,8 +110,9 @@ def _flips(candles: Candles, verdict: Verdict, landscape: Landscape) -> list[Fli
     ends = int(candles.open_time[-1]) + 2 * candles.step
     # A longer bar counts from its close: until then its reading is that of the bar before.
     higher = None if ends % (HIGHER * candles.step) == 0 else verdict.readings[-1]
+    following = NextBar(candles)
     return find_flips(
-        price, verdict.atr, verdict.score, lambda close: judge(with_next_bar(candles, close), near, higher).score
+        price, verdict.atr, verdict.score, lambda close: judge(following.closing_at(close), near, higher).score
     )
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from crypto_mcp.analysis.landscape import Landscape, Standing, Zone
 from crypto_mcp.analysis.resample import resample
-from crypto_mcp.analysis.rounding import clipped
+from crypto_mcp.analysis.rounding import clipped, mean
 from crypto_mcp.analysis.score import Reading
 from crypto_mcp.analysis.sentiment import money_flow
-from crypto_mcp.analysis.ta import talib
+from crypto_mcp.analysis.ta import price_unit, talib
 from crypto_mcp.analysis.trend import read_horizon
 from crypto_mcp.models.analysis import TrendReading
 from crypto_mcp.models.candles import Candles
@@ -19,14 +17,12 @@ HIGHER = 4
 
 def trend_factor(trend: TrendReading) -> Reading:
     """The trend value as it is."""
-    directions = ", ".join(f"{horizon.change_percent:+.1f} % in {horizon.bars}" for horizon in trend.horizons)
-    return Reading(
-        "trend",
-        trend.value,
-        "-1 to 1",
-        trend.value,
-        f"{_direction(trend.value)} trend ({directions} bars), ADX {trend.adx:.0f}",
-    )
+
+    def words() -> str:
+        directions = ", ".join(f"{horizon.change_percent:+.1f} % in {horizon.bars}" for horizon in trend.horizons)
+        return f"{_direction(trend.value)} trend ({directions} bars), ADX {trend.adx:.0f}"
+
+    return Reading("trend", trend.value, "-1 to 1", trend.value, words)
 
 
 def structure_factor(bar: int, close: float, landscape: Landscape) -> Reading:
@@ -37,7 +33,10 @@ def structure_factor(bar: int, close: float, landscape: Landscape) -> Reading:
         + 0.3 * external.trend * external.freshness(bar)
         + 0.3 * internal.trend * internal.freshness(bar)
     )
-    words = f"{_told(external, bar)}; internal: {_told(internal, bar)}"
+
+    def words() -> str:
+        return f"{_told(external, bar)}; internal: {_told(internal, bar)}"
+
     return Reading("structure", direction, "-1 to 1", clipped(direction), words)
 
 
@@ -59,8 +58,11 @@ def zones_factor(close: float, atr: float, landscape: Landscape) -> Reading:
     near = [(_pull(zone, close, atr), zone) for zone in landscape.zones]
     pull = clipped(sum(zone.side * zone.strength * size for size, zone in near))
     place = _place(close, landscape)
-    strongest = max(near, key=lambda item: item[0] * item[1].strength, default=(0.0, None))
-    words = f"{100 * place:.0f} % up its dealing range; {_named(*strongest)}"
+
+    def words() -> str:
+        strongest = max(near, key=lambda item: item[0] * item[1].strength, default=(0.0, None))
+        return f"{100 * place:.0f} % up its dealing range; {_named(*strongest)}"
+
     return Reading("zones", pull, "pull of zones, -1 to 1", clipped((pull + 1 - 2 * place) / 2), words)
 
 
@@ -91,32 +93,42 @@ def _named(size: float, zone: Zone | None) -> str:
 
 def momentum_factor(candles: Candles, atr: float) -> Reading:
     """Half from RSI around 50 (full at 25 and 75), half from the MACD histogram (full at a quarter of an ATR)."""
-    unit = float(2.0 ** np.round(np.log2(candles.close[0])))
+    unit = price_unit(candles.close[0])
     close = candles.close / unit
-    rsi = float(talib.RSI(close, 14)[-1]) if np.ptp(close[-100:]) > 0 else 50.0
+    recent = close[-100:]
+    rsi = float(talib.RSI(close, 14)[-1]) if recent.max() > recent.min() else 50.0
     histogram = float(talib.MACD(close)[2][-1]) * unit
     push = clipped(4 * histogram / atr) if atr > 0 else 0.0
-    words = f"RSI {rsi:.0f}, MACD {'above' if histogram >= 0 else 'below'} its signal"
+
+    def words() -> str:
+        return f"RSI {rsi:.0f}, MACD {'above' if histogram >= 0 else 'below'} its signal"
+
     return Reading("momentum", rsi, "RSI", (clipped((rsi - 50) / 25) + push) / 2, words)
 
 
 def volume_factor(candles: Candles) -> Reading:
     """Chaikin money flow over 20 bars, full at 0.25."""
     flow = money_flow(candles)
-    usual = float(candles.volume[-21:-1].mean())
+    usual = mean(candles.volume[-21:-1])
     ratio = float(candles.volume[-1]) / usual if usual > 0 else 1.0
-    words = f"money flow {flow:+.2f}; last bar's volume {ratio:.1f} times the usual"
+
+    def words() -> str:
+        return f"money flow {flow:+.2f}; last bar's volume {ratio:.1f} times the usual"
+
     return Reading("volume", flow, "Chaikin money flow", clipped(4 * flow), words)
 
 
 def volatility_factor(candles: Candles, atr: float) -> Reading:
     """Ranges that widen count for the side price moves to, ranges that narrow for none."""
-    ranges = candles.high - candles.low
-    recent, usual = float(ranges[-5:].mean()), float(ranges[-50:].mean())
+    ranges = candles.high[-50:] - candles.low[-50:]
+    recent, usual = mean(ranges[-5:]), mean(ranges)
     ratio = recent / usual if usual > 0 else 1.0
     moved = float(candles.close[-1] - candles.close[-6])
     side = clipped(moved / (2 * atr)) if atr > 0 else 0.0
-    words = f"last 5 ranges {ratio:.2f} times those of 50 bars, price {'up' if moved >= 0 else 'down'}"
+
+    def words() -> str:
+        return f"last 5 ranges {ratio:.2f} times those of 50 bars, price {'up' if moved >= 0 else 'down'}"
+
     return Reading("volatility", ratio, "times usual range", clipped(max(0.0, ratio - 1) * 2) * side, words)
 
 
@@ -124,7 +136,10 @@ def higher_timeframe_factor(candles: Candles) -> Reading:
     """Direction over the last 20 bars four times as long."""
     longer = resample(candles, HIGHER)
     horizon = read_horizon(longer.close, 20, 9, 21)
-    words = f"{_direction(horizon.direction)} on bars {HIGHER} times as long ({horizon.change_percent:+.1f} % in 20)"
+
+    def words() -> str:
+        return f"{_direction(horizon.direction)} on bars {HIGHER} times as long ({horizon.change_percent:+.1f} % in 20)"
+
     return Reading("higher_timeframe", horizon.slope_z, "standard errors of slope", horizon.direction, words)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
-from crypto_mcp.analysis.rounding import decimals, significant
+from crypto_mcp.analysis.rounding import decimals, mean, significant
 from crypto_mcp.analysis.score import ACTION_EDGES, action_for
 from crypto_mcp.models.analysis import Flip
 from crypto_mcp.models.candles import Candles, Floats, Ints
@@ -22,24 +23,41 @@ USUAL_VOLUME = 20
 Series = TypeVar("Series", Floats, Ints)
 
 
-def with_next_bar(candles: Candles, close: float) -> Candles:
-    """The candles and one bar more, that opens at the last close, goes straight to `close`, on usual volume."""
-    before = float(candles.close[-1])
-    return Candles(
-        open_time=_longer(candles.open_time, candles.open_time[-1] + candles.step),
-        open=_longer(candles.open, before),
-        high=_longer(candles.high, max(before, close)),
-        low=_longer(candles.low, min(before, close)),
-        close=_longer(candles.close, close),
-        volume=_longer(candles.volume, candles.volume[-USUAL_VOLUME:].mean()),
-        step=candles.step,
-    )
+class NextBar:
+    """The candles and one bar more, that opens at the last close and goes straight to its own, on usual volume."""
+
+    def __init__(self, candles: Candles) -> None:
+        self._before = float(candles.close[-1])
+        self._longer = Candles(
+            open_time=_longer(candles.open_time, candles.open_time[-1] + candles.step),
+            open=_longer(candles.open, self._before),
+            high=_longer(candles.high, self._before),
+            low=_longer(candles.low, self._before),
+            close=_longer(candles.close, self._before),
+            volume=_longer(candles.volume, mean(candles.volume[-USUAL_VOLUME:])),
+            step=candles.step,
+        )
+
+    def closing_at(self, close: float) -> Candles:
+        """With that bar closed at a price."""
+        return replace(
+            self._longer,
+            high=_ending(self._longer.high, max(self._before, close)),
+            low=_ending(self._longer.low, min(self._before, close)),
+            close=_ending(self._longer.close, close),
+        )
 
 
 def _longer(series: Series, value: float) -> Series:
     longer = np.empty(len(series) + 1, dtype=series.dtype)
     longer[:-1], longer[-1] = series, value
     return longer
+
+
+def _ending(series: Floats, value: float) -> Floats:
+    ending = series.copy()
+    ending[-1] = value
+    return ending
 
 
 def find_flips(price: float, atr: float, score: float, score_at: Callable[[float], float]) -> list[Flip]:

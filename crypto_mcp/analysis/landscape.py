@@ -133,10 +133,12 @@ def _standing(swings: Findings[Swing], breaks: Findings[Break]) -> Standing:
 
 def _unbroken(swings: Findings[Swing], breaks: Findings[Break], side: int) -> float | None:
     """Price of the newest known swing high (-1) or low (1), unless a break has used it up."""
-    rows = swings.rows[swings.rows["direction"] == side]
-    if not len(rows) or rows["at"][-1] in breaks.rows["swing_at"][breaks.rows["direction"] == -side]:
+    places = np.flatnonzero(swings.rows["direction"] == side)
+    if not len(places):
         return None
-    return float(rows["top"][-1])
+    newest = swings.rows[places[-1]]
+    used = (breaks.rows["swing_at"] == newest["at"]) & (breaks.rows["direction"] == -side)
+    return None if used.any() else float(newest["top"])
 
 
 def _zones(found: Structure) -> Iterator[Zone]:

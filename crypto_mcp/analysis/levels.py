@@ -41,13 +41,14 @@ def _clusters(swings: Findings[Swing], width: float) -> list[Cluster]:
     """Runs of swing points, sorted by price, that span at most `width`; the cheapest first."""
     points = sorted(zip(swings.rows["top"].tolist(), swings.rows["at"].tolist(), strict=True))
     clusters: list[Cluster] = []
-    run: list[tuple[float, int]] = []
-    for point in [*points, (math.inf, 0)]:
-        if run and point[0] > run[0][0] + width:
-            mean = significant(sum(price for price, _ in run) / len(run))
-            clusters.append(Cluster(mean, len(run), max(at for _, at in run)))
-            run = []
-        run.append(point)
+    total, touches, newest, widest = 0.0, 0, 0, math.inf
+    for price, at in [*points, (math.inf, 0)]:
+        if touches and price > widest:
+            clusters.append(Cluster(significant(total / touches), touches, newest))
+            touches = 0
+        if not touches:
+            total, newest, widest = 0.0, at, price + width
+        total, touches, newest = total + price, touches + 1, max(newest, at)
     return clusters
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from operator import mul
 
 import numpy as np
 
-from crypto_mcp.analysis.rounding import decimals
+from crypto_mcp.analysis.rounding import decimals, mean
 from crypto_mcp.models.analysis import Energy, Movement, Regime
 from crypto_mcp.models.candles import Candles, Floats
 
@@ -81,13 +82,13 @@ def movement_features(candles: Candles, atr: float, adx: float) -> MovementFeatu
     """The figures at the newest bar, from the present ATR and ADX."""
     log_price = np.log(candles.close[-VARIANCE_WINDOW - VARIANCE_LAG :])
     ranges = candles.high[-50:] - candles.low[-50:]
-    usual = float(ranges.mean())
+    usual = mean(ranges)
     return MovementFeatures(
         adx=adx / 10,
         efficiency=efficiency_ratio(log_price),
         persistence=math.log(max(variance_ratio(log_price), 0.05)),
         outside=min(abs(range_break(candles, atr)), 4.0),
-        widening=math.log(max(float(ranges[-5:].mean()) / usual, 0.1)) if usual > 0 else 0.0,
+        widening=math.log(max(mean(ranges[-5:]) / usual, 0.1)) if usual > 0 else 0.0,
     )
 
 
@@ -95,12 +96,12 @@ def movement_probabilities(features: MovementFeatures) -> dict[Movement, float]:
     """Trend, range and breakout as shares that add up to 1: a multinomial logistic model, range the reference."""
     figures = (1.0, *(getattr(features, name) for name in FEATURES))
     evidence = {"range": 0.0} | {
-        name: sum(weight * figure for weight, figure in zip(COEFFICIENTS[name], figures, strict=True))
-        for name in COEFFICIENTS
+        name: sum(map(mul, coefficients, figures)) for name, coefficients in COEFFICIENTS.items()
     }
     top = max(evidence.values())
     odds = {name: math.exp(evidence[name] - top) for name in MOVEMENTS}
-    return {name: decimals(share / sum(odds.values()), 3) for name, share in odds.items()}
+    total = sum(odds.values())
+    return {name: decimals(share / total, 3) for name, share in odds.items()}
 
 
 def energy_probabilities(sigma: Floats, window: int) -> dict[Energy, float]:

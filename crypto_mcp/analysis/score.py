@@ -8,8 +8,9 @@ weights depend on how price moves: a trend is followed, a range is faded. docs/a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import mul
 
 from crypto_mcp.analysis.rounding import decimals, significant
 from crypto_mcp.models.analysis import Action, Factor, Movement
@@ -46,6 +47,8 @@ WEIGHTS: Mapping[Movement, Mapping[str, float]] = {
     },
 }
 
+_BY_FACTOR = {name: tuple(weights[name] for weights in WEIGHTS.values()) for name in WEIGHTS["trend"]}
+
 # Score from which an action holds, mirrored around 5.
 BUY_FROM, STRONG_FROM = 6.0, 7.5
 ACTION_EDGES = (10 - STRONG_FROM, 10 - BUY_FROM, BUY_FROM, STRONG_FROM)
@@ -59,20 +62,20 @@ class Reading:
         name: a key of `WEIGHTS`.
         value: the figure, in `unit`.
         direction: -1 bearish to 1 bullish.
-        words: the figure in words.
+        words: puts the figure in words; a score that only looks for where the action changes does without them.
     """
 
     name: str
     value: float
     unit: str
     direction: float
-    words: str
+    words: Callable[[], str]
 
 
 def blended_weights(movement: Mapping[Movement, float]) -> dict[str, float]:
     """Weights of each factor, mixed by the probability of each movement; they add up to 1 as these do."""
-    names = WEIGHTS["trend"]
-    return {name: sum(share * WEIGHTS[kind][name] for kind, share in movement.items()) for name in names}
+    shares = [movement[kind] for kind in WEIGHTS]
+    return {name: sum(map(mul, shares, weights)) for name, weights in _BY_FACTOR.items()}
 
 
 def weigh(readings: Sequence[Reading], weights: Mapping[str, float]) -> list[Factor]:
@@ -84,7 +87,7 @@ def weigh(readings: Sequence[Reading], weights: Mapping[str, float]) -> list[Fac
             unit=reading.unit,
             weight=decimals(weights[reading.name], 3),
             contribution=decimals(SPAN * weights[reading.name] * reading.direction, 3),
-            reading=reading.words,
+            reading=reading.words(),
         )
         for reading in readings
     ]

@@ -22,7 +22,7 @@ def closing_places(candles: Candles) -> Floats:
     """Where each bar closed in its range, -1 at its low to 1 at its high; 0 for a bar without range."""
     span = candles.high - candles.low
     place = (candles.close - candles.low) - (candles.high - candles.close)
-    return np.asarray(np.where(span > 0, place / np.where(span > 0, span, 1.0), 0.0), dtype=np.float64)
+    return np.divide(place, span, out=np.zeros(len(span)), where=span > 0)
 
 
 def money_flow(candles: Candles, window: int = WINDOW) -> float:

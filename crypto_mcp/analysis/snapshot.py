@@ -6,7 +6,7 @@ import numpy as np
 
 from crypto_mcp.analysis.indicators import INDICATORS
 from crypto_mcp.analysis.rounding import last, significant
-from crypto_mcp.analysis.ta import talib
+from crypto_mcp.analysis.ta import price_unit, talib
 from crypto_mcp.models.candles import Candles, Floats
 
 # Those that a summary shows.
@@ -30,12 +30,8 @@ AT_USUAL_SETTINGS = [(indicator, indicator.values({})) for indicator in INDICATO
 
 
 def indicator_snapshot(candles: Candles) -> dict[str, float | None]:
-    """Name to value at the newest bar, prices in quote asset, standard parameters; None while history is too short.
-
-    TA-Lib takes figures under 1e-14 for zero, which the variance of a coin at 1e-8 is: price-valued indicators are
-    calculated on prices scaled by a power of two, which is exact, and scaled back.
-    """
-    unit = float(2.0 ** np.round(np.log2(candles.close[0])))
+    """Name to value at the newest bar, prices in quote asset, standard parameters; None while history is too short."""
+    unit = price_unit(candles.close[0])
     high, low, close = candles.high / unit, candles.low / unit, candles.close / unit
     macd, signal, histogram = talib.MACD(close)
     upper, middle, lower = talib.BBANDS(close, 20, 2.0, 2.0)
@@ -63,7 +59,7 @@ def indicator_snapshot(candles: Candles) -> dict[str, float | None]:
         "roc_10": talib.ROC(close, 10),
         "volume_ratio_20": _ratio(candles.volume, talib.SMA(candles.volume, 20)),
     }
-    newest = {name: last(series * unit) for name, series in prices.items()}
+    newest = {name: last(series[-1:] * unit) for name, series in prices.items()}
     newest |= {name: last(series) for name, series in figures.items()}
     return {name: None if value is None else significant(value) for name, value in newest.items()}
 

@@ -15,6 +15,7 @@ from crypto_mcp.models.candles import Candles, Floats
 
 # Bars of the regression, fast and slow moving average, share of the trend value.
 HORIZONS = ((20, 9, 21, 0.2), (50, 21, 50, 0.25), (90, 50, 100, 0.25))
+_AVERAGES = sorted({bars for _, fast, slow, _ in HORIZONS for bars in (fast, slow)})
 MOVEMENT_SHARE, SWINGS_SHARE = 0.15, 0.15
 PLAIN_FROM, STRONG_FROM = 0.2, 0.6
 
@@ -57,11 +58,20 @@ def _sign(value: float) -> int:
 
 def read_horizon(close: Floats, window: int, fast: int, slow: int) -> TrendHorizon:
     """The trend over the last `window` bars; there must be more of them, and no fewer than `slow`."""
+    return _read_horizon(close, window, _average(close, fast), _average(close, slow))
+
+
+def _average(close: Floats, bars: int) -> float:
+    return float(talib.EMA(close, bars)[-1])
+
+
+def _read_horizon(close: Floats, window: int, fast: float, slow: float) -> TrendHorizon:
     z = slope_z(np.log(close[-window - 1 :]), window)
-    vote = _averages_vote(float(close[-1]), float(talib.EMA(close, fast)[-1]), float(talib.EMA(close, slow)[-1]))
+    now, before = float(close[-1]), float(close[-1 - window])
+    vote = _averages_vote(now, fast, slow)
     return TrendHorizon(
         bars=window,
-        change_percent=decimals(100 * (close[-1] / close[-1 - window] - 1)),
+        change_percent=decimals(100 * (now / before - 1)),
         slope_z=decimals(z),
         direction=decimals((clipped(z / 2) + vote) / 2, 3),
     )
@@ -87,7 +97,9 @@ def swing_direction(highs: Floats, lows: Floats) -> Swings:
 
 def read_trend(candles: Candles, swings: Swings) -> TrendReading:
     """All horizons and their weighted mean: horizons 70 %, directional movement (scaled by ADX) 15 %, swings 15 %."""
-    horizons = [read_horizon(candles.close, window, fast, slow) for window, fast, slow, _ in HORIZONS]
+    close = candles.close
+    averages = {bars: _average(close, bars) for bars in _AVERAGES}
+    horizons = [_read_horizon(close, window, averages[fast], averages[slow]) for window, fast, slow, _ in HORIZONS]
     adx, balance = movement(candles)
     value = sum(share * horizon.direction for (*_, share), horizon in zip(HORIZONS, horizons, strict=True))
     value += MOVEMENT_SHARE * clipped(balance * adx / 15) + SWINGS_SHARE * _SWING_VALUE[swings]

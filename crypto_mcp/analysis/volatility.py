@@ -13,7 +13,7 @@ import numpy as np
 
 from crypto_mcp.analysis.registry import causal
 from crypto_mcp.analysis.rounding import decimals, significant
-from crypto_mcp.analysis.ta import talib
+from crypto_mcp.analysis.ta import price_unit, talib
 from crypto_mcp.models.analysis import Volatility, VolatilityReading
 from crypto_mcp.models.candles import Candles, Floats
 
@@ -61,9 +61,8 @@ def parkinson(candles: Candles, window: int = WINDOW) -> Floats:
 
 
 def average_true_range(candles: Candles, window: int = 14) -> float:
-    """ATR at the newest bar, quote asset (Wilder 1978). TA-Lib takes ranges under 1e-14 for zero, so prices are
-    scaled by a power of two, which is exact, and back."""
-    unit = float(2.0 ** np.round(np.log2(candles.close[0])))
+    """ATR at the newest bar, quote asset (Wilder 1978)."""
+    unit = price_unit(candles.close[0])
     return float(talib.ATR(candles.high / unit, candles.low / unit, candles.close / unit, window)[-1]) * unit
 
 

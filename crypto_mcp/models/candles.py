@@ -45,9 +45,11 @@ class Candles:
     step: int
 
     def __post_init__(self) -> None:
-        n = len(self.open_time)
+        shape = (len(self.open_time),)
+        if shape == self.open.shape == self.high.shape == self.low.shape == self.close.shape == self.volume.shape:
+            return
         for name in COLUMNS:
-            if getattr(self, name).shape != (n,):
+            if getattr(self, name).shape != shape:
                 raise BadCandles(
                     f"column {name} does not have the length of open_time", hint="Give columns of one length."
                 )

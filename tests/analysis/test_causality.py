@@ -141,7 +141,7 @@ OF_THE_NEWEST_BAR = {
     "anchored_vwap", "assess", "average_true_range", "every_indicator", "find_levels", "higher_timeframe_factor",
     "indicator_snapshot", "judge", "momentum_factor", "money_flow", "movement", "movement_features", "range_break",
     "read_regime", "read_sentiment", "read_trend", "read_volatility", "resample", "survey", "volatility_factor",
-    "volume_factor", "volume_profile", "with_next_bar",
+    "volume_factor", "volume_profile",
 }  # fmt: skip
 # One pattern of those registered together, and what levels of the day before are made by.
 OF_INDICATORS = {"pattern", "before"}

@@ -6,7 +6,7 @@ import pytest
 from walks import random_walk
 
 from crypto_mcp.analysis.assess import assess
-from crypto_mcp.analysis.flips import find_flips, with_next_bar
+from crypto_mcp.analysis.flips import NextBar, find_flips
 from crypto_mcp.analysis.landscape import survey
 from crypto_mcp.analysis.score import action_for
 from crypto_mcp.analysis.verdict import judge
@@ -43,7 +43,7 @@ def test_a_bar_that_closes_at_the_flip_changes_the_action(seed: int) -> None:
     result, landscape = assess(candles), survey(candles)
     for flip in result.flips:
         assert flip.action != result.recommendation.action
-        assert action_for(judge(with_next_bar(candles, flip.price), landscape).score) == flip.action
+        assert action_for(judge(NextBar(candles).closing_at(flip.price), landscape).score) == flip.action
 
 
 def test_flips_come_nearest_first() -> None:
@@ -54,7 +54,7 @@ def test_flips_come_nearest_first() -> None:
 
 def test_the_next_bar_leaves_the_past_as_it_is() -> None:
     candles = random_walk(120, seed=1)
-    longer = with_next_bar(candles, 90.0).validated()
+    longer = NextBar(candles).closing_at(90.0).validated()
     assert len(longer) == 121
     assert longer[:120].close.tolist() == candles.close.tolist()
     assert longer.open[-1] == candles.close[-1]

@@ -9,7 +9,7 @@ import pytest
 from walks import from_closes, random_walk
 
 from crypto_mcp.analysis.factors import structure_factor, zones_factor
-from crypto_mcp.analysis.flips import with_next_bar
+from crypto_mcp.analysis.flips import NextBar
 from crypto_mcp.analysis.landscape import Landscape, Standing, Zone, survey
 from crypto_mcp.models.candles import Candles
 
@@ -48,7 +48,7 @@ def test_the_next_bar_is_read_as_if_it_had_come(seed: int) -> None:
     before = survey(candles)
     for step in (0.9, 0.97, 1.0, 1.03, 1.1):
         close = float(candles.close[-1]) * step
-        after = survey(with_next_bar(candles, close))
+        after = survey(NextBar(candles).closing_at(close))
         for told, found in (
             (before.external.after(260, close), after.external),
             (before.internal.after(260, close), after.internal),
@@ -62,8 +62,8 @@ def test_structure_is_bullish_after_breaks_up_and_bearish_after_breaks_down(land
     assert structure_factor(100, 100, bare(landscape, external=down, internal=down)).direction == pytest.approx(-1)
     mixed = structure_factor(100, 100, bare(landscape, external=up, internal=down))
     assert mixed.direction == pytest.approx(0.4)
-    assert "BoS up" in mixed.words
-    assert "ChoCH down" in mixed.words
+    assert "BoS up" in mixed.words()
+    assert "ChoCH down" in mixed.words()
 
 
 def test_a_zone_pulls_in_full_inside_and_not_at_all_two_atr_away(landscape: Landscape) -> None:
@@ -72,16 +72,16 @@ def test_a_zone_pulls_in_full_inside_and_not_at_all_two_atr_away(landscape: Land
     assert inside.value == pytest.approx(0.8)
     assert half.value == pytest.approx(0.4)
     assert (far.value, broken.value) == (0, 0)
-    assert "in demand zone 98-100" in inside.words
-    assert "near demand zone" in half.words
-    assert "no zone" in far.words
+    assert "in demand zone 98-100" in inside.words()
+    assert "near demand zone" in half.words()
+    assert "no zone" in far.words()
 
 
 def test_supply_pulls_down_and_gaps_are_named(landscape: Landscape) -> None:
     supply = bare(landscape, zones=(Zone("gap", -1, top=102, bottom=101, strength=0.5),))
     reading = zones_factor(100, 1.0, supply)
     assert reading.value == pytest.approx(-0.25)
-    assert "gap down 101-102" in reading.words
+    assert "gap down 101-102" in reading.words()
 
 
 def test_discount_is_bullish_and_premium_bearish(landscape: Landscape) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ directions = st.lists(st.floats(-1, 1), min_size=len(NAMES), max_size=len(NAMES)
 
 
 def readings(values: list[float]) -> list[Reading]:
-    return [Reading(name, value, "", value, name) for name, value in zip(NAMES, values, strict=True)]
+    return [Reading(name, value, "", value, partial(str, name)) for name, value in zip(NAMES, values, strict=True)]
 
 
 def shares(trend: float, span: float) -> dict:
