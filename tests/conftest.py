@@ -14,6 +14,7 @@ from pymongo import AsyncMongoClient
 from redis.asyncio import Redis
 
 from crypto_mcp.settings import MongoSettings, PostgresSettings, RedisSettings, Settings
+from tests.logscan import FOLDER
 from tests.servers import Servers
 
 if TYPE_CHECKING:
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
     from crypto_mcp.local.postgres_server import PostgresServer
     from crypto_mcp.local.redis_server import RedisServer
 
+pytest_plugins = ("tests.logscan",)
+
 _OURS = "CRYPTO_MCP_"
-_FOR_TESTS = {"CRYPTO_MCP_CANDLES"}
+_FOR_TESTS = {"CRYPTO_MCP_CANDLES", FOLDER}
 
 _LONG_ROOMS = ("local", "workers", "chaos", "bench", "jobs")
 

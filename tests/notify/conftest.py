@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.models.notifications import Notification
 from crypto_mcp.settings import MongoSettings, NotifySettings, RedisSettings, ServerSettings, Settings
+from tests.canaries import ENCRYPTION_KEY, PROVIDER_SECRETS
 from tests.sandbox_server import SandboxServer, running_sandbox
 from tests.server.running import front_end, worker
 from workers.notifications import submit_all
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from crypto_mcp.local.mongo_server import MongoServer
     from crypto_mcp.local.redis_server import RedisServer
 
-TOKEN, SECRET = "token-of-tests", "secret-of-tests"
+TOKEN, SECRET, VERIFY = PROVIDER_SECRETS
 _NUMBERS = itertools.count(1000)
 
 
@@ -55,12 +56,12 @@ async def stores(running_redis: RedisServer, mongo_server: MongoServer, sandbox:
         ),
         server=ServerSettings(workers=1),
         notify=NotifySettings(
-            encryption_key=SecretStr("k" * 40),
+            encryption_key=SecretStr(ENCRYPTION_KEY),
             meta_url=f"{sandbox.url}/graph",
             meta_phone_id="100000000000001",
             meta_token=SecretStr(TOKEN),
             meta_app_secret=SecretStr(SECRET),
-            meta_verify_token=SecretStr("verify-of-tests"),
+            meta_verify_token=SecretStr(VERIFY),
             digest_window=600.0,
             timeout=3.0,
             webhook_networks=[ip_network("127.0.0.0/8")],  # type: ignore[list-item]

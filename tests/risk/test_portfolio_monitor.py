@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from crypto_mcp.cli import main
 from crypto_mcp.risk.ledger import rebuilt
 from crypto_mcp.risk.valuation import value
+from tests.canaries import AMOUNT, QUANTITY
 from workers.portfolio_figures import sample_all
 from workers.services import Services
 
@@ -233,17 +234,17 @@ BAD: list[tuple[dict[str, Any], int, str]] = [
         "insufficient_cash",
     ),
     (
-        {"action": "record_trade", "symbol": "BTC", "side": "sell", "quantity": "99", "price": "1"},
+        {"action": "record_trade", "symbol": "BTC", "side": "sell", "quantity": AMOUNT, "price": "1"},
         422,
         "insufficient_position",
     ),
     (
-        {"action": "record_trade", "symbol": "NOSUCH", "side": "buy", "quantity": "1", "price": "1"},
+        {"action": "record_trade", "symbol": "NOSUCH", "side": "buy", "quantity": QUANTITY, "price": "1"},
         422,
         "unknown_symbol",
     ),
     ({"action": "record_trade", "symbol": "BTC", "quantity": "1", "price": "1"}, 422, "invalid_request"),
-    ({"action": "withdraw", "amount": "70000"}, 422, "insufficient_cash"),
+    ({"action": "withdraw", "amount": AMOUNT}, 422, "insufficient_cash"),
     ({"action": "deposit", "amount": "-5"}, 422, "invalid_request"),
     ({"action": "deposit", "amount": "5", "at": "2999-01-01T00:00:00Z"}, 422, "invalid_request"),
     ({"action": "create"}, 409, "portfolio_exists"),

@@ -6,11 +6,12 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from crypto_mcp.access.roles import Role
+from tests.canaries import PEPPER
 
 if TYPE_CHECKING:
     from crypto_mcp.access.directory import Directory
 
-PEPPER = "pepper of these tests"
+__all__ = ["PEPPER", "with_key"]
 
 
 async def with_key(directory: Directory, role: Role = Role.ADMIN, **more: Any) -> tuple[str, dict[str, str]]:

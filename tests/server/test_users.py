@@ -22,6 +22,7 @@ from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.job_kind import Catalogue
 from crypto_mcp.userdata.erasing import BadReceipt, Eraser, public_key, read_receipt
 from crypto_mcp.userdata.holdings import open_holdings
+from tests.canaries import AMOUNT
 from tests.server.doors import PEPPER, with_key
 from tests.server.kinds import KINDS, gates
 from tests.server.running import front_end, worker
@@ -63,7 +64,7 @@ async def live(http: httpx2.AsyncClient, headers: dict[str, str]) -> None:
     await http.post("/v1/jobs/uncached?wait=10", json={"text": mark}, headers=headers)
     failed = await http.post("/v1/jobs/failing?wait=10", json={"text": "crash"}, headers=headers)
     assert failed.status_code == 500
-    for params in ({"action": "create"}, {"action": "deposit", "amount": "1000"}, {"action": "get"}):
+    for params in ({"action": "create"}, {"action": "deposit", "amount": AMOUNT}, {"action": "get"}):
         answered = await http.post(
             "/v1/jobs/portfolio_monitor?wait=20", json={"portfolio_id": "main", **params}, headers=headers
         )
