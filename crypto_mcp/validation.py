@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _SHOWN = 5
+_DEEPEST = 12
+_LONGEST_NAME = 80
 
 _ALTERNATIVE = re.compile(r"str|int|float|bool|constrained-.*|.*\[.*")
 """What pydantic puts into a place to tell the alternatives of a union apart; no field is called like that."""
@@ -44,4 +46,9 @@ def _is_alternative(part: Any) -> bool:
 
 
 def _place(problem: ErrorDetails) -> str:
-    return ".".join(str(part) for part in problem["loc"] if not _is_alternative((part,))) or "body"
+    return ".".join(_name(part) for part in problem["loc"][:_DEEPEST] if not _is_alternative((part,))) or "body"
+
+
+def _name(part: str | int) -> str:
+    """A field's name: one that the caller made up may be of any length, and have anything in it."""
+    return "".join(each if each.isprintable() else "?" for each in str(part)[:_LONGEST_NAME])

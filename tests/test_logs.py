@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from crypto_mcp.logfiles import DailyFiles
 
@@ -20,10 +21,15 @@ ROOT = Path(__file__).parents[1]
 
 def logged(program: str, level: str = "INFO") -> list[dict[str, Any]]:
     """The lines a program logs when standard error is no terminal."""
+    return [orjson.loads(line) for line in written(program, level)]
+
+
+def written(program: str, level: str = "INFO") -> list[str]:
+    """The same, as it is written."""
     setup = f"import logging, structlog; from crypto_mcp.logs import configure\n{CONFIGURE.format(level=level)}\n"
-    done = subprocess.run([sys.executable, "-c", setup + program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == ""  # stdio belongs to MCP
-    return [orjson.loads(line) for line in done.stderr.splitlines()]
+    done = subprocess.run([sys.executable, "-c", setup + program], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout == b""  # stdio belongs to MCP
+    return done.stderr.decode().rstrip("\n").split("\n")
 
 
 CONFIGURE = "from crypto_mcp.settings import LogSettings; configure(LogSettings(level={level!r}))"
@@ -53,6 +59,23 @@ def test_arq_does_not_log_the_arguments_of_jobs() -> None:
     """At INFO arq writes every job with its arguments and its result."""
     for level in ("DEBUG", "INFO"):
         assert logged("logging.getLogger('arq.worker').info('job(secret=1)')", level) == []
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_text_makes_a_line_of_its_own_or_moves_the_cursor(form: str) -> None:
+    """As a path or a name from outside may try: a line break, an escape of a terminal, a separator of JavaScript."""
+    evil = "/v1/a\n{'event': 'forged'}\r\x1b[2J\x1b]0;x\x07\u2028\u202e\x85"
+    program = (
+        f"from crypto_mcp.settings import LogSettings; configure(LogSettings(format={form!r}))\n"
+        f"structlog.get_logger().info('request', path={evil!r})\n"
+        f"logging.getLogger('uvicorn.error').warning('%s', {evil!r})"
+    )
+    lines = written(program)
+    assert len(lines) == 2
+    assert all(line.isprintable() or form == "json" for line in lines), lines
+    assert not any(each in line for line in lines for each in "\r\x1b\x07")
+    if form == "json":
+        assert orjson.loads(lines[0])["path"] == evil
 
 
 def test_a_traceback_has_no_local_variables() -> None:
