@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from tests import canaries
 
@@ -90,7 +91,9 @@ class LogScan:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Names the folder, which the processes side by side inherit."""
+    """Names the folder, which the processes side by side inherit; tracebacks are the product's, without variables."""
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
     if not hasattr(config, "workerinput"):
         folder = Path(tempfile.mkdtemp(prefix="logscan-"))
         os.environ[FOLDER] = str(folder)

@@ -29,7 +29,7 @@ def written(program: str, level: str = "INFO") -> list[str]:
     setup = f"import logging, structlog; from crypto_mcp.logs import configure\n{CONFIGURE.format(level=level)}\n"
     done = subprocess.run([sys.executable, "-c", setup + program], cwd=ROOT, capture_output=True, check=True)
     assert done.stdout == b""  # stdio belongs to MCP
-    return done.stderr.decode().rstrip("\n").split("\n")
+    return [line for line in done.stderr.decode().split("\n") if line]
 
 
 CONFIGURE = "from crypto_mcp.settings import LogSettings; configure(LogSettings(level={level!r}))"

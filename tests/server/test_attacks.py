@@ -58,7 +58,10 @@ TABLE: dict[str, list[tuple[str, str]]] = {
         (SIGNING, "test_a_signature_of_another_time_does_not_pass"),
     ],
     "address of the caller made up": [(GATE, "test_only_a_trusted_proxy_says_where_a_call_comes_from")],
-    "headers smuggled": [(HERE, "test_two_readers_cannot_see_two_requests")],
+    "headers smuggled": [
+        (HERE, "test_two_readers_cannot_see_two_requests"),
+        (HERE, "test_a_line_break_in_a_header_makes_no_header"),
+    ],
     "tricks with paths": [(HERE, "test_no_way_of_writing_a_path_leads_around_the_door")],
     "oversized body": [(ERRORS, "test_a_body_over_a_mebibyte_is_refused")],
     "deep JSON, endless arrays, a key twice": [
@@ -152,20 +155,16 @@ async def test_a_signed_request_that_was_seen_cannot_be_sent_again(
 
 
 async def _raw(http: httpx2.AsyncClient, request: bytes) -> bytes:
+    """All that is answered on a connection of its own; the request has it closed at the end."""
     reading, writing = await asyncio.open_connection(http.base_url.host, http.base_url.port)
     writing.write(request)
-    await writer_done(writing)
     answer = await asyncio.wait_for(reading.read(), 60)
     writing.close()
     return answer
 
 
-async def writer_done(writing: asyncio.StreamWriter) -> None:
-    await writing.drain()
-    writing.write_eof()
-
-
 HIDDEN = b"GET /v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n"
+LAST = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 SMUGGLED = {
     "both lengths": b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + HIDDEN,
     "two lengths": b"Content-Length: 0\r\nContent-Length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN,
@@ -180,9 +179,9 @@ SMUGGLED = {
 @pytest.mark.parametrize("rest", SMUGGLED.values(), ids=SMUGGLED)
 async def test_two_readers_cannot_see_two_requests(http: httpx2.AsyncClient, rest: bytes) -> None:
     """A request whose end a proxy may see elsewhere is not answered twice: the hidden one would come with no key."""
-    answer = await _raw(http, b"POST /health HTTP/1.1\r\nHost: x\r\n" + rest)
-    assert answer.count(b"HTTP/1.1 ") <= 1, answer
-    assert b"401" not in answer
+    answer = await _raw(http, b"POST /health HTTP/1.1\r\nHost: x\r\n" + rest + LAST)
+    assert answer.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 405 ")), answer
+    assert b"HTTP/1.1 401 " not in answer
 
 
 async def test_a_line_break_in_a_header_makes_no_header(http: httpx2.AsyncClient, directory: Directory) -> None:
@@ -279,7 +278,7 @@ def _filled(path: str, value: str) -> str:
 
 async def test_ids_that_end_up_in_logs_have_a_bounded_form(http: httpx2.AsyncClient) -> None:
     """One that a caller made up is taken only where it is short and plain; else it is replaced, not cleaned."""
-    for given in ("a b", "a" * 65, 'x","event":"forged', "é", "\x1b[2J", "${jndi:ldap://x}"):
+    for given in ("a b", "a" * 65, 'x","event":"forged', "é", "${jndi:ldap://x}"):
         answered = await http.get("/health", headers={"x-request-id": given.encode()})
         assert answered.headers["x-request-id"] != given
     assert (await http.get("/health", headers={"x-request-id": "Job_1.2-3"})).headers["x-request-id"] == "Job_1.2-3"
@@ -288,10 +287,11 @@ async def test_ids_that_end_up_in_logs_have_a_bounded_form(http: httpx2.AsyncCli
 def test_keys_are_compared_in_a_time_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """By `hmac.compare_digest` over two hashes of the same length, whatever the key looks like."""
     compared: list[tuple[int, int]] = []
+    really = hmac.compare_digest
 
     def comparing(one: bytes, other: bytes) -> bool:
         compared.append((len(one), len(other)))
-        return hmac.compare_digest(one, other)
+        return really(one, other)
 
     key, others = ApiKey.minted(), [ApiKey.minted() for _ in range(3)]
     stored = key.digest(PEPPER)
@@ -341,7 +341,7 @@ async def test_texts_of_others_are_data(http: httpx2.AsyncClient, directory: Dir
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", "arguments": {"text": order}}}
     json = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-06-18"}
     answered = await http.post("/mcp", json=call, headers=headers | json)
-    (event,) = [line for line in answered.text.splitlines() if line.startswith("data: {")]
+    (event,) = [line for line in answered.text.split("\n") if line.startswith("data: {")]
     result: dict[str, Any] = orjson.loads(event.removeprefix("data: "))["result"]
     (content,) = result["content"]
     assert "\n" not in content["text"]
