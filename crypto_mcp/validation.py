@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _SHOWN = 5
+_LOOKED_AT = 200
 _DEEPEST = 12
 _LONGEST_NAME = 80
 
@@ -21,7 +22,7 @@ _ALTERNATIVE = re.compile(r"str|int|float|bool|constrained-.*|.*\[.*")
 
 def explain(error: ValidationError) -> str:
     """Each wrong field with what is wrong about it; values are not repeated, they may be private."""
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    problems = error.errors(include_url=False, include_input=False, include_context=False)[:_LOOKED_AT]
     said = list(dict.fromkeys(f"{_place(p)}: {p['msg'].removeprefix('Value error, ')}" for p in _meant(problems)))
     if len(said) > _SHOWN:
         said[_SHOWN:] = [f"and {len(said) - _SHOWN} more"]
