@@ -75,7 +75,10 @@ class Rig:
             **os.environ,
             "CRYPTO_MCP_REDIS__QUEUE_URL": redis_url or redis.queue_url.get_secret_value(),
             "CRYPTO_MCP_REDIS__CACHE_URL": redis.cache_url.get_secret_value(),
-            **{f"CRYPTO_MCP_QUEUE__{k.upper()}": str(v) for k, v in {**FAST.model_dump(), **queue}.items()},
+            **{
+                f"CRYPTO_MCP_QUEUE__{k.upper()}": str(v)
+                for k, v in {**FAST.model_dump(exclude_none=True), **queue}.items()
+            },
         }
         log = self.folder / "workers.log"
         worker = WorkerProcess(Forked(work_on, *(lists or (LIST,)), env=environment, log=log))
