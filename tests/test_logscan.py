@@ -64,9 +64,7 @@ LOGS_BY_A_CHILD = (
 )
 
 
-@pytest.mark.parametrize(
-    ("text", "processes", "status"), [(canaries.QUANTITY, "2", 1), ("fine", "0", 0)]
-)
+@pytest.mark.parametrize(("text", "processes", "status"), [(canaries.QUANTITY, "2", 1), ("fine", "0", 0)])
 def test_a_run_in_whose_logs_something_is_found_fails(tmp_path: Path, text: str, processes: str, status: int) -> None:
     """By the test process itself, by a process that it started and whose output it took; side by side and alone."""
     (tmp_path / "test_itself.py").write_text(LOGS_ITSELF.format(text=text))
