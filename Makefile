@@ -21,8 +21,9 @@ help: ## List the targets
 run: $(READY) ## Run the whole product on this machine (LIVE=1: real market data)
 	@exec $(BIN)/crypto-mcp run $(if $(LIVE),--live)
 
-# A file's tests stay together, for they share servers; each process has servers of its own.
-SIDE_BY_SIDE := -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# A file's tests stay together, for they share servers; each process has servers of its own. More than two cores' worth,
+# since tests wait most of the time.
+SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
 
 test: $(READY) ## Run the test suite against real servers (ARGS="-k name", ARGS=-n0 for one process)
 	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)

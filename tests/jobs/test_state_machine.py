@@ -538,7 +538,7 @@ async def test_any_order_of_moves_keeps_every_job_in_one_place(redis_server: Red
     """Runs in a thread: the machine has an event loop of its own."""
     QueueMachine.url = redis_server.url(2)
     bounds = settings(
-        max_examples=120, stateful_step_count=40, derandomize=True,
+        max_examples=80, stateful_step_count=40, derandomize=True,
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     await asyncio.to_thread(run_state_machine_as_test, QueueMachine, settings=bounds)
