@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import re
 import secrets
 from typing import TYPE_CHECKING, Any
@@ -28,7 +30,7 @@ from tests.server.kinds import KINDS, gates
 from tests.server.running import front_end, worker
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from crypto_mcp.settings import Settings
 
@@ -76,7 +78,7 @@ async def live(http: httpx2.AsyncClient, headers: dict[str, str]) -> None:
 
 
 async def leave_more(settings: Settings, user: str) -> None:
-    """What other rooms keep: a channel, a notification, a message, alerts; and a line on this machine's disk."""
+    """What other rooms keep: a channel, a notification, a message, alerts."""
     async with AsyncMongoClient[dict[str, Any]](settings.mongo.url.get_secret_value()) as client:
         database = client[settings.mongo.database]
         channel = f"ch_{user}"
@@ -84,10 +86,18 @@ async def leave_more(settings: Settings, user: str) -> None:
         await database["notifications"].insert_one({"_id": f"{user}/n1", "owner": user, "body": "mine"})
         await database["notification_messages"].insert_one({"_id": f"m{user}", "channel_id": channel})
         await database["alerts"].insert_one({"alert_id": f"a{user}", "user_id": user})
+
+
+@contextlib.contextmanager
+def calls_on_disk(settings: Settings, user: str) -> Iterator[None]:
+    """Calls that wait for PostgreSQL on this machine's disk; until the block ends nobody brings them in."""
     line = {"tool_name": "echo", "client_id": user, "arguments": {}}
     other = line | {"client_id": "somebody-else"}
-    path = settings.server.spool / "tool-log.jsonl"
-    path.write_bytes(b"".join(orjson.dumps(each) + b"\n" for each in (line, other)) + b"half a li")
+    with (settings.server.spool / "tool-log.jsonl").open("wb") as kept:
+        fcntl.flock(kept, fcntl.LOCK_EX)
+        kept.write(b"".join(orjson.dumps(each) + b"\n" for each in (line, other)) + b"half a li")
+        kept.flush()
+        yield
 
 
 async def _value(redis: Redis, key: bytes) -> str:
@@ -135,10 +145,10 @@ async def test_a_user_takes_everything_along_and_leaves_nothing(
     async with httpx2.AsyncClient(base_url=door, timeout=60) as http:
         await live(http, headers)
         await live(http, others)
-        await asyncio.sleep(0)
         await leave_more(kept, user)
         path = f"/v1/users/{user}/export"
-        export = await http.get(path, headers=signed("GET", path, headers))
+        with calls_on_disk(kept, user):
+            export = await http.get(path, headers=signed("GET", path, headers))
         assert export.status_code == 200, export.text
         *things, counted = [orjson.loads(line) for line in export.text.splitlines()]
         assert counted["counts"] == {
@@ -184,6 +194,8 @@ async def test_an_erasure_that_was_cut_off_goes_on(kept: Settings, directory: Di
     """By the same call, under the same number; done again after a restore it finds what came back."""
     user, _ = await with_key(directory, Role.TRADER)
     await leave_more(kept, user)
+    with calls_on_disk(kept, user):
+        pass
     async with open_holdings(kept) as (holdings, postgres):
 
         class Away:
@@ -203,6 +215,8 @@ async def test_an_erasure_that_was_cut_off_goes_on(kept: Settings, directory: Di
         async with postgres.connection() as connection:
             assert await connection.fetchval("SELECT count(*) FROM erasures WHERE user_id = $1", user) == 1
         await leave_more(kept, user)
+        with calls_on_disk(kept, user):
+            pass
         again = await eraser.erase(user, actor="test", settle=0)
         assert again.erasure_id != done.erasure_id
     assert set(await leftovers(kept, user)) == {"postgresql audit", "postgresql erasures"}
