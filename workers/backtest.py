@@ -159,15 +159,18 @@ async def funding_of(job: Job, params: BacktestParams) -> dict[str, PaidFunding]
     assert params.start is not None
     assert params.end is not None
     start, end = (int(at.timestamp() * 1000) for at in (params.start, params.end))
-    found = {}
-    for symbol in params.symbols:
-        try:
-            rates = await job.services.futures.funding_between(symbol, start, end)
-        except (UnknownSymbol, SourceUnavailable):
-            continue
-        times = np.array([int(rate.at.timestamp() * 1000) for rate in rates], dtype=np.int64)
-        found[symbol] = PaidFunding(times, np.array([rate.rate for rate in rates]))
-    return found
+    found = await asyncio.gather(*(_paid(job, symbol, start, end) for symbol in params.symbols))
+    return {symbol: paid for symbol, paid in zip(params.symbols, found, strict=True) if paid is not None}
+
+
+async def _paid(job: Job, symbol: str, start: int, end: int) -> PaidFunding | None:
+    """Between two times in milliseconds; None where the exchange tells nothing."""
+    try:
+        rates = await job.services.futures.funding_between(symbol, start, end)
+    except (UnknownSymbol, SourceUnavailable):
+        return None
+    times = np.array([int(rate.at.timestamp() * 1000) for rate in rates], dtype=np.int64)
+    return PaidFunding(times, np.array([rate.rate for rate in rates]))
 
 
 async def instruments_of(job: Job, symbols: Sequence[str]) -> Records:

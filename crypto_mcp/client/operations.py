@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from urllib.parse import quote
 
@@ -135,23 +136,19 @@ class Operations:
     ) -> Exchange[Answer[Any]]:
         """A job's answer, once it is there; `TimedOut` if that is not within so many seconds, which began already if
         `until` (of the monotonic clock) says when they are over."""
-        until = time.monotonic() + within if until is None else until
-        while True:
-            began = time.monotonic()
-            wait = max(0.0, min(_LONG_POLL, until - began))
-            answer = yield from self.result(job_id, kind, wait=wait, until=until + _LONG_POLL)
-            now = time.monotonic()
-            if answer.status.finished:
-                return answer
-            if now >= until:
-                late = TimedOut(
-                    f"job {job_id} is still {answer.status} after {within:g} s",
-                    hint="It goes on: wait for it again by its id.",
-                )
-                late.job_id = job_id
-                raise late
-            if now - began < _QUICK:
-                yield Pause(min(_QUICK, until - now))
+        end = time.monotonic() + within if until is None else until
+        answer = yield from _polled(
+            lambda wait: self.result(job_id, kind, wait=wait, until=end + _LONG_POLL),
+            lambda found: found.status.finished,
+            end,
+        )
+        if answer.status.finished:
+            return answer
+        late = TimedOut(
+            f"job {job_id} is still {answer.status} after {within:g} s", hint="It goes on: wait for it again by its id."
+        )
+        late.job_id = job_id
+        raise late
 
     def cancel(self, job_id: str) -> Exchange[JobRecord]:
         """Tells a job to stop."""
@@ -191,19 +188,15 @@ class Operations:
 
     def file(self, path: str, query: Mapping[str, Any], *, within: float) -> Exchange[bytes]:
         """What a route of files answers, once it is made; `TimedOut` if that is not within so many seconds."""
-        until = time.monotonic() + within
-        while True:
-            began = time.monotonic()
-            wait = max(0.0, min(_LONG_POLL, until - began))
-            response = yield from self.sent(Call("GET", path, {**query, "wait": wait}, patience=wait))
-            now = time.monotonic()
-            if response.status_code != 202:
-                return response.content
-            if now >= until:
-                name = path.rpartition("/")[2]
-                raise TimedOut(f"no {name} within {within:g} s", hint="Are there workers? `crypto-mcp doctor` says.")
-            if now - began < _QUICK:
-                yield Pause(min(_QUICK, until - now))
+        response = yield from _polled(
+            lambda wait: self.sent(Call("GET", path, {**query, "wait": wait}, patience=wait)),
+            lambda found: found.status_code != HTTPStatus.ACCEPTED,
+            time.monotonic() + within,
+        )
+        if response.status_code != HTTPStatus.ACCEPTED:
+            return response.content
+        name = path.rpartition("/")[2]
+        raise TimedOut(f"no {name} within {within:g} s", hint="Are there workers? `crypto-mcp doctor` says.")
 
     def health(self) -> Exchange[dict[str, Any]]:
         """What the front end can reach; also when that is not enough, which is 503."""
@@ -215,6 +208,18 @@ class Operations:
         if not isinstance(said, dict) or "status" not in said:
             raise problem_of(response)
         return said
+
+
+def _polled(asked: Callable[[float], Exchange[ItemT]], there: Callable[[ItemT], bool], until: float) -> Exchange[ItemT]:
+    """The first of what `asked`, told how many seconds to wait, answers that is there; its last answer at `until`."""
+    while True:
+        began = time.monotonic()
+        found = yield from asked(max(0.0, min(_LONG_POLL, until - began)))
+        now = time.monotonic()
+        if there(found) or now >= until:
+            return found
+        if now - began < _QUICK:
+            yield Pause(min(_QUICK, until - now))
 
 
 def result_of(answer: Answer[ResultT]) -> ResultT:

@@ -273,7 +273,9 @@ def warnings_of(trade: Trade, size: Size, margin: MarginView, gap: GapView) -> l
             surge=now.surge,
             cost_share=float(1 - idea.stop_distance / idea.loss_per_unit),
             liquidation_atr=liquidation,
-            safe_leverage=None if liquidation is None else _safe_leverage(trade, size),
+            safe_leverage=_safe_leverage(trade, size)
+            if liquidation is not None and liquidation < LIQUIDATION_ATR
+            else None,
             leverage_over=None if margin.max_leverage is None else params.leverage / margin.max_leverage,
             reward_r=reward,
             gap_percent=gap.loss_percent,

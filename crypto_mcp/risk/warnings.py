@@ -33,7 +33,7 @@ class Facts:
         surge: volatility of the last day over the usual.
         cost_share: fees and slippage over the whole loss at the stop.
         liquidation_atr: from the stop to the liquidation price in ATR, negative if it comes before the stop.
-        safe_leverage: highest whole leverage that keeps an ATR between the two; None if none does.
+        safe_leverage: highest whole leverage that keeps an ATR between the two, if this one does not; or None.
         leverage_over: asked leverage over what the ladder allows.
         reward_r: gain at the target in R.
         gap_percent: loss of the worst gap, of the account.
