@@ -24,19 +24,10 @@ from crypto_mcp.access.tokens import AccessTokens, InvalidToken, token_client
 from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.settings import OAuthSettings
 from tests.access.issuing import RESOURCE, Issuer, another_rsa_key, issuing
+from tests.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-
-class Clock:
-    """Seconds, as a test sets them."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture(scope="module")

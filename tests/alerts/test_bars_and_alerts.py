@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytest
 
 from crypto_mcp.conditions import evaluate, parse
 from crypto_mcp.models.alerts import EvaluateParams
@@ -20,10 +19,9 @@ from workers.job import Job
 from workers.services import Services
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from crypto_mcp.models.candles import Candles
-    from crypto_mcp.settings import Settings
 
     Ask = Callable[..., Awaitable[dict[str, Any]]]
 
@@ -38,14 +36,6 @@ CONDITIONS = (
     "within((close < open)[1], 3) and (close > ema(5))",
 )
 REARMS = (None, "rsi(14) < 45", 'tf("4h", close < close[1])', "close < sma(close, 30)")
-
-
-@pytest.fixture
-async def services(stores: Settings) -> AsyncIterator[Services]:
-    found = Services(stores)
-    await found.mongo.alerts.prepare()
-    yield found
-    await found.close()
 
 
 async def _candles(services: Services, bars: int) -> Candles:

@@ -20,22 +20,12 @@ from workers.job import Job
 from workers.services import Services
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from crypto_mcp.settings import Settings
+    from collections.abc import Awaitable, Callable
 
     Ask = Callable[..., Awaitable[dict[str, Any]]]
 
 KIND, BOOK = "alert_manager", "portfolio_monitor"
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def services(stores: Settings) -> AsyncIterator[Services]:
-    found = Services(stores)
-    await found.mongo.alerts.prepare()
-    yield found
-    await found.close()
 
 
 def job(services: Services) -> Job:

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from crypto_mcp.stores.cache import MemoryCache, ResultCache
+from tests.clock import Clock
 from tests.server import kinds
 from tests.server.running import front_end
 
@@ -17,16 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from crypto_mcp.settings import Settings
-
-
-class Clock:
-    """Time that passes when told."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
