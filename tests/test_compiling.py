@@ -89,6 +89,26 @@ def test_of_several_processes_one_compiles(tmp_path: Path, module: ModuleType) -
     assert sorted(told) == [0, 2]
 
 
+def test_what_is_kept_is_not_taken_when_a_called_kernel_has_changed_in_another_file(tmp_path: Path) -> None:
+    """Neither right below nor further down; unchanged, it is."""
+    deep, middle, top = (tmp_path / f"{name}.py" for name in ("deep", "middle", "top"))
+    kernel = "from crypto_mcp.compiling import {kind}\n{imported}\n@{kind}\ndef {name}(x):\n    return {body}\n"
+    middle.write_text(
+        kernel.format(kind="inlined", imported="from deep import deep", name="middle", body="2 * deep(x)")
+    )
+    top.write_text(
+        kernel.format(kind="compiled_only", imported="from middle import middle", name="top", body="middle(x)")
+    )
+    command = [sys.executable, "-c", "from top import top; print(top(1), sum(top.stats.cache_misses.values()))"]
+    told = []
+    for body in ("x + 1", "x + 1", "x + 10"):
+        text = kernel.format(kind="compiled", imported="", name="deep", body=body)
+        if not deep.exists() or deep.read_text() != text:
+            deep.write_text(text)
+        told.append(subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout)
+    assert told == ["4 1\n", "4 0\n", "22 1\n"]
+
+
 @pytest.mark.parametrize("name", ["holes", "jumps", "1e-8", "flat"])
 def test_an_answer_is_the_same_whether_kernels_are_compiled_or_not(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """To the letter: who asks while a worker is cold gets no other figures."""

@@ -13,13 +13,11 @@ from crypto_mcp.analysis.kernels import average_true_range
 from crypto_mcp.analysis.market_structure import find_structure
 from crypto_mcp.backtest.binding import bound, rules_of, targets_of
 from crypto_mcp.backtest.funding import PaidFunding, charged
-from crypto_mcp.backtest.rules import INSTRUMENT, Market, Method, Records, Signal, Unit
+from crypto_mcp.backtest.rules import INSTRUMENT, Market, Method, Records, Signal, Signals, Unit
 from crypto_mcp.conditions import evaluate, parse
 from crypto_mcp.models.backtest import BacktestParams, Costs
 from crypto_mcp.models.candles import Candles, Floats, Ints
 from crypto_mcp.models.strategy import Session, Strategy
-
-Signals = NDArray[np.int8]
 
 ATR_LENGTH, VOLATILITY_LENGTH = 14, 30
 _HOUR = 3_600_000

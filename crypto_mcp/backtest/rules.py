@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crypto_mcp.models.candles import Floats
 
 Records = NDArray[np.void]
+Signals = NDArray[np.int8]
 
 
 class Signal(IntFlag):
@@ -102,6 +103,31 @@ ACCOUNT = np.dtype(
         ("wallet", "f8"), ("margin", "f8"), ("fees", "f8"), ("funding", "f8"), ("turnover", "f8"), ("won", "f8"),
         ("lost", "f8"), ("open", "i8"), ("trades", "i8"), ("wins", "i8"), ("fills", "i8"), ("bars_in", "i8"),
         ("refused", "i8"), ("liquidations", "i8"),
+    ],
+    align=True,
+)  # fmt: skip
+
+# One symbol's open position. `quantity` is what is left of `size`; `exit` the reason of an exit decided and not yet
+# made; `why` what the stop is at present; `got` adds up what the exits brought; `put_up` is the first margin;
+# `was` the side of the position before.
+POSITION = np.dtype(
+    [
+        ("side", "i8"), ("entry_bar", "i8"), ("last_exit", "i8"), ("exit", "i8"), ("why", "i8"), ("filled", "i8"),
+        ("quantity", "f8"), ("size", "f8"), ("entry", "f8"), ("margin", "f8"), ("stop", "f8"), ("liquidation", "f8"),
+        ("risk", "f8"), ("even_at", "f8"), ("peak", "f8"), ("worst", "f8"), ("best", "f8"), ("fees", "f8"),
+        ("funding", "f8"), ("gross", "f8"), ("got", "f8"), ("put_up", "f8"), ("goal", "f8"),
+        ("was", "i8"),
+    ],
+    align=True,
+)  # fmt: skip
+
+# One symbol's bar as the steps within it see it. `atr`, swings and `volatility` are those of the close before,
+# `atr_now` its own; `equity` what there is at its open.
+BAR = np.dtype(
+    [
+        ("open", "f8"), ("high", "f8"), ("low", "f8"), ("close", "f8"), ("volume", "f8"), ("atr", "f8"),
+        ("atr_now", "f8"), ("swing_low", "f8"), ("swing_high", "f8"), ("volatility", "f8"), ("equity", "f8"),
+        ("symbol", "i8"), ("index", "i8"),
     ],
     align=True,
 )  # fmt: skip

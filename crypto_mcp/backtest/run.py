@@ -8,10 +8,13 @@ import numpy as np
 
 from crypto_mcp.backtest.loop import run_bars
 from crypto_mcp.backtest.prepare import Prepared
-from crypto_mcp.backtest.rules import ACCOUNT, FILL, TRADE, Records
+from crypto_mcp.backtest.rules import FILL, TRADE, Records, Signal
 from crypto_mcp.models.candles import Floats
 
-_USUAL_TRADES = 256
+_MOST_TRADES = 4096
+"""There is room for at first."""
+
+_ENTRIES = np.int8(Signal.LONG_ENTRY | Signal.SHORT_ENTRY)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,14 +48,15 @@ class Run:
 def simulate(prepared: Prepared) -> Run:
     """Plays the bars. Without the interpreter's lock, so that threads run beside each other; deterministic."""
     equity = np.empty(len(prepared.open_time))
-    rows = _USUAL_TRADES
+    # A trade takes an entry that was signalled, and is filled twice where there are no targets.
+    trades = min(_MOST_TRADES, int(np.count_nonzero(prepared.signals & _ENTRIES)))
+    fills = (2 + len(prepared.targets)) * trades
     while True:
-        trades, fills, account = np.zeros(rows, TRADE), np.zeros(rows, FILL), np.zeros(1, ACCOUNT)
-        run_bars(
-            prepared.market, prepared.signals, prepared.rules, prepared.targets, prepared.instruments,
-            equity, (trades, fills), account,
-        )  # fmt: skip
+        rows = np.zeros(trades, TRADE), np.zeros(fills, FILL)
+        account = run_bars(
+            prepared.market, prepared.signals, prepared.rules, prepared.targets, prepared.instruments, equity, *rows
+        )
         traded, filled = int(account["trades"][0]), int(account["fills"][0])
-        if max(traded, filled) <= rows:
-            return Run(equity, trades[:traded], fills[:filled], account)
-        rows = max(traded, filled)
+        if traded <= trades and filled <= fills:
+            return Run(equity, rows[0][:traded], rows[1][:filled], account)
+        trades, fills = traded, filled

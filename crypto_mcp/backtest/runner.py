@@ -11,8 +11,8 @@ from crypto_mcp.backtest.binding import BadStrategy, bound, rules_of, targets_of
 from crypto_mcp.backtest.funding import PaidFunding
 from crypto_mcp.backtest.loop import run_bars
 from crypto_mcp.backtest.luck.trials import TrialRun
-from crypto_mcp.backtest.prepare import BITS, Clock, Prepared, Signals, market_of
-from crypto_mcp.backtest.rules import ACCOUNT, FILL, INSTRUMENT, TRADE, Market, Records
+from crypto_mcp.backtest.prepare import BITS, Clock, Prepared, market_of
+from crypto_mcp.backtest.rules import FILL, INSTRUMENT, TRADE, Market, Records, Signals
 from crypto_mcp.backtest.template import SharedSeries, Template
 from crypto_mcp.models.backtest import BacktestParams
 from crypto_mcp.models.candles import Candles, Floats
@@ -83,11 +83,11 @@ class StrategyRunner:
 
     def __call__(self, values: Mapping[str, float], first: int, last: int) -> TrialRun:
         """Equity from bar `first` to `last` (excluded), flat before and after."""
-        equity, account = np.empty(last - first), np.zeros(1, ACCOUNT)
+        equity = np.empty(last - first)
         rules, targets = self._rules_for(values)
         signals = self._signals(values, first, last)
-        run_bars(
-            self._part(first, last), signals, rules, targets, self._instruments, equity, self._empty, account
+        account = run_bars(
+            self._part(first, last), signals, rules, targets, self._instruments, equity, *self._empty
         )  # fmt: skip
         return TrialRun(equity, self.params.capital, int(account["trades"][0]))
 

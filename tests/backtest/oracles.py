@@ -152,13 +152,13 @@ def backtesting_py(case: Case, candles: Candles, arrays: Prepared) -> pd.DataFra
     ).sort_values("entry_bar", ignore_index=True)  # fmt: skip
 
 
-def vectorbt(case: Case, candles: Candles, arrays: Prepared) -> pd.DataFrame:
-    """Its closed trades, in our columns: signals a bar later, filled at the open."""
+def played_by_vectorbt(case: Case, candles: Candles, arrays: Prepared) -> Any:
+    """Its portfolio: signals a bar later, filled at the open."""
     import vectorbt as vbt
 
     bits = np.concatenate(([0], arrays.signals[0][:-1]))
     both = case.strategy.short_entry is not None
-    portfolio = vbt.Portfolio.from_signals(
+    return vbt.Portfolio.from_signals(
         candles.close, entries=bits & Signal.LONG_ENTRY > 0, exits=bits & Signal.LONG_EXIT > 0,
         short_entries=bits & Signal.SHORT_ENTRY > 0 if both else None,
         short_exits=bits & Signal.SHORT_EXIT > 0 if both else None,
@@ -166,7 +166,11 @@ def vectorbt(case: Case, candles: Candles, arrays: Prepared) -> pd.DataFrame:
         sl_stop=case.stop, tp_stop=case.target,
         stop_entry_price="fillprice", fees=FEE / 100, init_cash=10_000, upon_opposite_entry="reverse", freq="1h",
     )  # fmt: skip
-    rows = portfolio.trades.records
+
+
+def vectorbt(case: Case, candles: Candles, arrays: Prepared) -> pd.DataFrame:
+    """Its closed trades, in our columns."""
+    rows = played_by_vectorbt(case, candles, arrays).trades.records
     rows = rows[rows["status"] == 1]
     return pd.DataFrame(
         {

@@ -340,3 +340,12 @@ def test_no_more_positions_than_allowed_at_once() -> None:
     quiet = bars(FLAT)
     run = simulate(prepared([quiet, quiet], [{0: BUY, 2: SELL}, {0: BUY, 4: BUY}], amount=0.5, max_open=1))
     assert [(row["symbol"], row["bar"]) for row in run.fills if row["reason"] == 0] == [(0, 1), (1, 5)]
+
+
+def test_thousands_of_trades_are_all_told_of() -> None:
+    """More than there is room for at first."""
+    count = 10_000
+    run = played([FLAT] * count, {bar: SELL if bar % 2 else BUY for bar in range(count)})
+    assert run.account["trades"][0] == len(run.trades) == count // 2
+    assert run.account["fills"][0] == len(run.fills) == count
+    assert run.trades["entry_bar"].tolist() == list(range(1, count, 2))

@@ -56,17 +56,22 @@ async def run(figures: Figures, *, quick: bool) -> None:
 
 
 def _one_year(figures: Figures, *, rounds: int) -> None:
-    """EMA cross with a stop over a year of hours; all are given the same signals."""
+    """EMA cross with a stop over a year of hours; all are given the same signals, and give equity, trades and fills."""
     case, candles = oracles.CASES[0], oracles.recorded()
     params = _params()
     prepared, bars = oracles.prepared(case, candles), len(candles)
-    oracles.vectorbt(case, candles, prepared)  # compiles
+
+    def vectorbt() -> object:
+        portfolio = oracles.played_by_vectorbt(case, candles, prepared)
+        return portfolio.value(), portfolio.trades.records, portfolio.orders.records
+
+    vectorbt()  # compiles
     _whole(candles, params)
     times: dict[str, list[float]] = {"ours": [], "ours, conditions read too": [], "vectorbt": [], "backtesting.py": []}
     for _ in range(rounds):
         times["ours"] += [_milliseconds(lambda: simulate(prepared)) for _ in range(20)]
         times["ours, conditions read too"] += [_milliseconds(lambda: _whole(candles, params)) for _ in range(20)]
-        times["vectorbt"].append(_milliseconds(lambda: oracles.vectorbt(case, candles, prepared)))
+        times["vectorbt"].append(_milliseconds(vectorbt))
         times["backtesting.py"].append(_milliseconds(lambda: oracles.backtesting_py(case, candles, prepared)))
     middles = {name: median(each) for name, each in times.items()}
     figures.table(f"one run, {bars:,} bars, ms", {name: [value] for name, value in middles.items()}, ("median",))
