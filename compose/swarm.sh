@@ -165,6 +165,11 @@ smoke() {
   say "smoke test passed"
 }
 
+if [[ ${1:-up} =~ ^(up|build|deploy|smoke|trial|restore|down)$ ]] && ! docker info >/dev/null 2>&1; then
+  echo "no Docker engine answers at ${DOCKER_HOST:-the default socket}: start one, or set DOCKER_HOST (and see docs/operations.md)" >&2
+  exit 1
+fi
+
 case ${1:-up} in
   up) build; servers; deploy; wait_up; smoke ;;
   build) build; servers ;;

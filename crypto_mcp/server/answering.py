@@ -117,7 +117,8 @@ class Answering:
         self._queue = settings.queue
         self._longest_wait = longest_wait(settings.server)
         self._waiting: set[Watch] = set()
-        self._closing = False
+        self.closing = asyncio.Event()
+        """The front end is about to end."""
 
     async def call(
         self,
@@ -216,7 +217,7 @@ class Answering:
             self._waiting.add(watch)
             try:
                 told = None
-                while told is None or not (told.state.finished or self._closing):
+                while told is None or not (told.state.finished or self.closing.is_set()):
                     with contextlib.suppress(StoreUnavailable):  # when Redis is back, every watch is woken
                         stands = await self._jobs.get(job_id)
                         if stands != told:
@@ -230,7 +231,7 @@ class Answering:
 
     def close(self) -> None:
         """Has every call that waits answered now, by how its job stands: the front end is about to end."""
-        self._closing = True
+        self.closing.set()
         for watch in self._waiting:
             watch.wake()
 
@@ -303,8 +304,8 @@ class Answering:
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
         while True:
-            await watch.change(0.0 if self._closing else max(0.0, deadline - clock()))
-            over = self._closing or clock() >= deadline
+            await watch.change(0.0 if self.closing.is_set() else max(0.0, deadline - clock()))
+            over = self.closing.is_set() or clock() >= deadline
             try:
                 seen = await self._jobs.get_with_answer(job_id)
             except StoreUnavailable:

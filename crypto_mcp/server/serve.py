@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-GRACE = 5
-"""Seconds after SIGTERM in which requests may finish. Calls that wait for a job are answered at once; it goes on."""
+GRACE = 15
+"""Seconds after SIGTERM in which requests may finish. Calls that wait for a job are answered at once; it goes on.
+Streams are ended. So only a machine that is short of time needs them all; the stack allows twice as many."""
 
 _BACKLOG = 2048
 

@@ -41,14 +41,22 @@ async def listen(
     if ctx.request is not None:
         allow_seconds(ctx.request.scope, _LONGEST)
     bus = InMemorySubscriptionBus()
+    stream = ListenHandler(bus)
     watched = list(dict.fromkeys(str(uri) for uri in params.notifications.resource_subscriptions or ()))[:_MOST]
     tasks = [asyncio.create_task(work, name="updates") for uri in watched if (work := _watching(ctx, bus, uri))]
+    tasks.append(asyncio.create_task(_end(stream, ctx.lifespan_context), name="updates"))
     try:
-        return await ListenHandler(bus)(ctx, params)
+        return await stream(ctx, params)
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _end(stream: ListenHandler, front: Front) -> None:
+    """When the front end ends, the stream does: the client is told, and it does not hold up the end."""
+    await front.answering.closing.wait()
+    stream.close()
 
 
 def _watching(

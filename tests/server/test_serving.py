@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import httpx2
 import orjson
 import psutil
+from mcp import Client
 
+from crypto_mcp.server.serve import GRACE
 from tests.servers import free_ports
 
 if TYPE_CHECKING:
@@ -92,6 +94,17 @@ async def test_processes_are_small_replaced_when_they_die_and_end_in_order(store
         assert (await waiting).json()["status"] == "queued"
         assert await asyncio.to_thread(parent.wait, 20) == 0
         assert not any(psutil.pid_exists(pid) for pid in now)
+
+
+async def test_who_watches_a_resource_does_not_hold_up_the_end(stores: Settings) -> None:
+    async with (
+        serving(stores, 1) as (parent, http),
+        Client(str(http.base_url.join("/mcp")), mode="2026-07-28") as client,
+        client.listen(resource_subscriptions=["crypto://jobs/0123456789ab"]) as changes,
+    ):
+        parent.terminate()
+        assert [change async for change in changes] == []
+        assert await asyncio.to_thread(parent.wait, GRACE / 2) == 0
 
 
 def test_a_taken_port_is_named_with_its_setting() -> None:
