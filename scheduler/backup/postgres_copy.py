@@ -10,12 +10,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
 
 from scheduler.backup.errors import BackupFailed
 from scheduler.backup.programs import postgres_program, run
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_ANSWERS_WITHIN = 30.0
+_EVERY_CLUSTER_HAS = "postgres"
+"""A database the account may enter; into the product's it may not."""
+_LOOK_EVERY = 0.02
 _ENDS_WITHIN = 10.0
 
 
@@ -30,21 +42,54 @@ class PostgresCopy:
     async def begin(self) -> None:
         """Starts to follow the log, copies the cluster, verifies the copy. Raises `BackupFailed`."""
         self._wal.mkdir(parents=True)
-        receive = _program("pg_receivewal")
+        copy = [_program("pg_basebackup"), "-D", str(self._base), "-d", self._url, "-c", "fast", "-X", "stream", "-w"]
+        try:
+            async with self._log_is_kept():
+                await self._receive()
+                await run(copy, env={"PGPASSWORD": self._password})
+            await run([*_verifier(), "-q", str(self._base)])
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _receive(self) -> None:
+        """Starts to follow the log, and waits until it comes in."""
         self._receiving = await asyncio.create_subprocess_exec(
-            *(receive, "-D", str(self._wal), "-d", self._url, "--no-loop", "--synchronous", "-w"),
+            *(_program("pg_receivewal"), "-D", str(self._wal), "-d", self._url, "--no-loop", "--synchronous", "-w"),
             env=os.environ | {"PGPASSWORD": self._password},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
         )
-        copy = [_program("pg_basebackup"), "-D", str(self._base), "-d", self._url, "-c", "fast", "-X", "stream", "-w"]
         try:
-            await run(copy, env={"PGPASSWORD": self._password})
-            await run([*_verifier(), "-q", str(self._base)])
-        except BaseException:
-            await self.close()
-            raise
+            async with asyncio.timeout(_ANSWERS_WITHIN):
+                while not any(self._wal.iterdir()):
+                    if self._receiving.returncode is not None:
+                        await self.follow()
+                    await asyncio.sleep(_LOOK_EVERY)
+        except TimeoutError:
+            raise BackupFailed(f"no log of PostgreSQL came within {_ANSWERS_WITHIN:.0f} s") from None
+
+    @asynccontextmanager
+    async def _log_is_kept(self) -> AsyncIterator[None]:
+        """While inside, the server keeps its log: a copy makes it end a segment and throw it away, read or not.
+
+        The slot is this connection's, and gone with it: one that outlived a crash would fill the server's disk.
+        """
+        try:
+            connection = await asyncpg.connect(
+                self._url, password=self._password, database=_EVERY_CLUSTER_HAS, timeout=_ANSWERS_WITHIN
+            )
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise BackupFailed(f"PostgreSQL: {error}") from None
+        try:
+            slot = f"crypto_mcp_copy_{secrets.token_hex(6)}"
+            await connection.execute("SELECT pg_create_physical_replication_slot($1, true, true)", slot)
+            yield
+        except asyncpg.PostgresError as error:
+            raise BackupFailed(f"PostgreSQL keeps no log: {error}", hint="See its max_replication_slots.") from None
+        finally:
+            connection.terminate()
 
     async def follow(self) -> None:
         """Until cancelled. Raises `BackupFailed` when the log can no longer be followed."""

@@ -8,6 +8,7 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import asyncpg
 import bson
 import pytest
 from bson.timestamp import Timestamp
@@ -26,6 +27,7 @@ from scheduler.backup.errors import BackupFailed, RestoreRefused
 from scheduler.backup.generation import Sources, begun
 from scheduler.backup.invariants import broken_jobs
 from scheduler.backup.manifest import Manifest
+from scheduler.backup.postgres_copy import PostgresCopy
 from scheduler.backup.programs import postgres_program, run
 from scheduler.backup.repository import FULL, Repository
 from scheduler.backup.restore import Target, fetch, require_room, restore
@@ -36,10 +38,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from crypto_mcp.local.mongo_server import MongoServer
+    from crypto_mcp.local.postgres_server import PostgresServer
     from crypto_mcp.settings import Settings
 
 KEY = "a-key"
 
+needs_postgres_tools = pytest.mark.skipif(
+    postgres_program("pg_receivewal") is None, reason="PostgreSQL's client programs are not installed"
+)
 needs_restic = pytest.mark.skipif(shutil.which("restic") is None, reason="restic is not installed")
 
 
@@ -114,6 +120,31 @@ async def _until_followed(folder: Path, redis: Redis) -> None:
             await asyncio.sleep(0.02)
         while b"one" not in (folder / "mongo/oplog.bson").read_bytes():
             await asyncio.sleep(0.02)
+
+
+@needs_postgres_tools
+async def test_the_log_is_followed_from_before_the_copy_on(postgres_server: PostgresServer, tmp_path: Path) -> None:
+    """The copy makes the server end its segment and throw it away: who comes to read it a moment later gets nothing."""
+    for number in range(5):
+        copy = PostgresCopy(postgres_server.admin_url, tmp_path / f"{number}")
+        await copy.begin()
+        following = asyncio.create_task(copy.follow())
+        connection = await asyncpg.connect(postgres_server.admin_url)
+        try:
+            await connection.execute(f"CREATE TABLE noted_{number} AS SELECT 'after the copy' AS words")
+            async with asyncio.timeout(20):
+                while not (following.done() or _in_the_log(tmp_path / f"{number}", f"noted_{number}")):
+                    await asyncio.sleep(0.02)
+            assert not following.done(), following.exception()
+            await connection.execute(f"DROP TABLE noted_{number}")
+        finally:
+            await connection.close()
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+
+
+def _in_the_log(folder: Path, words: str) -> bool:
+    return any(words.encode() in file.read_bytes() for file in (folder / "wal").iterdir())
 
 
 async def test_a_restore_stops_at_the_moment_it_is_told(
