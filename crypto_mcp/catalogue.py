@@ -343,14 +343,18 @@ KINDS: tuple[JobKind[Any, Any], ...] = (
         result=Fired,
         handler="workers.alerts:fire_alerts",
         title="Fire alerts",
-        summary="Of a price move and the alerts whose levels it crossed; made by the watcher.",
+        summary="Of moves of prices and the alerts whose levels they crossed; made by the watcher.",
         example={
-            "symbol": "BTCUSDT",
-            "low": 44990,
-            "high": 45010,
-            "price": 45005,
-            "at": 1700000000000,
-            "crossed": [{"alert_id": "alert_1", "number": 1, "level": 45000, "above": True}],
+            "moves": [
+                {
+                    "symbol": "BTCUSDT",
+                    "low": 44990,
+                    "high": 45010,
+                    "price": 45005,
+                    "at": 1700000000000,
+                    "crossed": [{"alert_id": "alert_1", "number": 1, "level": 45000, "above": True}],
+                }
+            ]
         },
         max_tries=30,
         scope="alerts:write",

@@ -142,11 +142,11 @@ async def _fire_at(
     for place in places:
         closed = int(candles.close_time[place])
         at = datetime.fromtimestamp(closed / 1000, UTC)
-        tally.changes, tally.events, tally.touched = [], {}, []
+        tally.begin()
         for alert in await services.mongo.alerts.watching(watch, **where, armed_at={"$lt": at}):
             event = f"b{closed}"
             if event in alert["recent"]:
-                tally.touched.append(alert["alert_id"])
+                tally.touched.append(alert)
             elif await _rearmed(services, alert, closed):
                 handle(tally, alert, Event(event, at, max(at, now), float(candles.close[place])))
         await settle(services, tally)

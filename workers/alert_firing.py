@@ -27,7 +27,7 @@ from workers.notifications import submit_all
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from crypto_mcp.models.alerts import Crossed
+    from crypto_mcp.models.alerts import Crossed, CrossingMove
     from workers.job import Job
     from workers.services import Services
 
@@ -52,44 +52,53 @@ class Tally:
     changes: list[tuple[Mapping[str, Any], Mapping[str, Any]]] = field(default_factory=list)
     events: dict[str, str] = field(default_factory=dict)
     verdicts: dict[str, bool] = field(default_factory=dict)
-    touched: list[str] = field(default_factory=list)
+    touched: list[Document] = field(default_factory=list)
     told: int = 0
     suppressed: int = 0
     refused: int = 0
     stale: list[str] = field(default_factory=list)
 
+    def begin(self) -> None:
+        """Counts on: the updates so far have been made. An alert is in what follows once, until they are made too."""
+        self.changes, self.events, self.verdicts, self.touched = [], {}, {}, []
+
 
 async def fire_alerts(job: Job, params: FireParams) -> Fired:
     """Confirms crossings against the alerts as they are kept, and fires those that hold."""
-    documents = job.services.mongo.alerts
-    alerts = {alert["alert_id"]: alert for alert in await documents.these([c.alert_id for c in params.crossed])}
-    at, tally = datetime.fromtimestamp(params.at / 1000, UTC), Tally()
-    now = at if params.noticed_at is None else datetime.fromtimestamp(max(params.at, params.noticed_at) / 1000, UTC)
-    for crossed in params.crossed:
-        alert = alerts.get(crossed.alert_id)
-        if alert is None or not _confirmed(alert, crossed, params):
-            tally.refused += 1
-            tally.stale.append(crossed.alert_id)
-            tally.touched += [] if alert is None else [crossed.alert_id]
-            continue
-        farthest = max(params.price, params.high) if crossed.above else min(params.price, params.low)
-        beyond = params.price > crossed.level if crossed.above else params.price < crossed.level
-        price = params.price if beyond else farthest
-        event = Event(f"n{crossed.number}", at, now, price, crossed.number)
-        flip = {"level.side": "below" if crossed.above else "above"} if alert["level"].get("flips") else {}
-        handle(tally, alert, event, flip)
+    documents, tally = job.services.mongo.alerts, Tally()
+    named = [crossed.alert_id for move in params.moves for crossed in move.crossed]
+    alerts = {alert["alert_id"]: alert for alert in await documents.these(named)}
+    for move in params.moves:
+        at = datetime.fromtimestamp(move.at / 1000, UTC)
+        now = at if params.noticed_at is None else datetime.fromtimestamp(max(move.at, params.noticed_at) / 1000, UTC)
+        for crossed in move.crossed:
+            alert = alerts.get(crossed.alert_id)
+            if alert is None or not _confirmed(alert, crossed, move):
+                tally.refused += 1
+                tally.stale.append(crossed.alert_id)
+                tally.touched += [] if alert is None else [alert]
+                continue
+            event = Event(f"n{crossed.number}", at, now, _price(move, crossed), crossed.number)
+            flip = {"level.side": "below" if crossed.above else "above"} if alert["level"].get("flips") else {}
+            handle(tally, alert, event, flip)
     await settle(job.services, tally)
     await announce(job.services, tally.stale)
     return Fired(fired=tally.told, suppressed=tally.suppressed, refused=tally.refused)
 
 
-def _confirmed(alert: Document, crossed: Crossed, params: FireParams) -> bool:
+def _price(move: CrossingMove, crossed: Crossed) -> float:
+    """The last price, where it is beyond the level, else the farthest that was."""
+    beyond = move.price > crossed.level if crossed.above else move.price < crossed.level
+    return move.price if beyond else move.high if crossed.above else move.low
+
+
+def _confirmed(alert: Document, crossed: Crossed, move: CrossingMove) -> bool:
     """Whether the alert still has that level, and the move went beyond it. One handled before is refused too."""
     level = alert.get("level") or {}
-    beyond = params.high > crossed.level if crossed.above else params.low < crossed.level
+    beyond = move.high > crossed.level if crossed.above else move.low < crossed.level
     return (
         alert["status"] == "active"
-        and alert["symbol"] == params.symbol
+        and alert["symbol"] == move.symbol
         and level.get("beyond") == crossed.level
         and (level.get("side") == "above") == crossed.above
         and f"n{crossed.number}" not in alert["recent"]
@@ -161,6 +170,8 @@ def handle(tally: Tally, alert: Document, event: Event, extra: Mapping[str, Any]
     tally.verdicts[alert["alert_id"]] = decision.told
     tally.changes.append((where, {"$set": fields, "$push": push, "$min": {"waiting": due}}))
     alert |= {name: value for name, value in fields.items() if "." not in name}
+    alert["outbox"] = [*(alert.get("outbox") or ()), entry]
+    tally.touched.append(alert)
     return decision
 
 
@@ -170,20 +181,21 @@ async def settle(services: Services, tally: Tally) -> None:
     Raises:
         Contended: another job or the owner changed one of the alerts meanwhile; run again it is handled as it now is.
     """
-    documents = services.mongo.alerts
-    changed = await documents.fire(tally.changes)
-    handled = {alert["alert_id"] for alert in changed}
+    documents, alerts = services.mongo.alerts, tally.touched
+    handled, contended = set(tally.events), False
+    made = await documents.fire(tally.changes)
+    if made < len(tally.changes):  # else the alerts are now as they were read, and what was done to them
+        alerts = await documents.outboxes([alert["alert_id"] for alert in alerts])
+        known = {alert["alert_id"] for alert in alerts if tally.events.get(alert["alert_id"]) in alert["recent"]}
+        contended = any(alert["status"] == "active" and alert["alert_id"] in handled - known for alert in alerts)
+        handled = known if made else set()
     for alert_id, told in tally.verdicts.items():
         tally.told += told and alert_id in handled
         tally.suppressed += not told and alert_id in handled
         tally.refused += alert_id not in handled
-    tally.verdicts = {}
-    others = await documents.outboxes([name for name in {*tally.touched, *tally.events} if name not in handled])
-    await relay(services, [*changed, *others])
-    for alert in (*changed, *others):
-        event = tally.events.get(alert["alert_id"])
-        if event is not None and event not in alert["recent"] and alert["status"] == "active":
-            raise Contended("an alert changed while it fired", hint="It is looked at again.", retry_after=0.05)
+    await relay(services, alerts)
+    if contended:
+        raise Contended("an alert changed while it fired", hint="It is looked at again.", retry_after=0.05)
 
 
 async def relay(services: Services, alerts: Iterable[Document]) -> int:

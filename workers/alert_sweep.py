@@ -112,7 +112,7 @@ async def _judge(
     services: Services, tally: Tally, alerts: Sequence[Document], figures: Mapping[str, float], at: datetime
 ) -> None:
     """Fires those whose figure came beyond its bound, and notes those that are back."""
-    tally.changes, tally.events, tally.touched = [], {}, []
+    tally.begin()
     for alert in alerts:
         metric = metric_of(alert["condition"])
         assert metric is not None
@@ -121,7 +121,7 @@ async def _judge(
             continue
         holds, event = metric.holds(value), f"t{at:%Y%m%dT%H%M}"
         if event in alert["recent"]:
-            tally.touched.append(alert["alert_id"])
+            tally.touched.append(alert)
         elif holds and not alert.get("was"):
             handle(tally, alert, Event(event, at, at, value), {"was": True})
         elif alert.get("was") and metric.released(value, alert.get("hysteresis_percent") or 0.0):
@@ -146,7 +146,7 @@ async def _scans(job: Job, tally: Tally, alerts: Sequence[Document], at: datetim
             log.warning("the scan of an alert cannot be made", error=error.message)
             continue
         rows = {row.symbol: row for row in found.rows}
-        tally.changes, tally.events, tally.touched = [], {}, []
+        tally.begin()
         for alert in of_group:
             new = [symbol for symbol in rows if symbol not in (alert.get("seen") or ())]
             seen = {"seen": list(rows), "looked_at": at}

@@ -205,16 +205,29 @@ class Crossed(Contract):
     above: bool = Field(description="Whether above it, else below.")
 
 
-class FireParams(Contract):
-    """A move of a price, and the alerts whose levels it went over. Made by the watcher."""
+class CrossingMove(Contract):
+    """A move of a price, and the alerts whose levels it went over."""
 
     symbol: str = Field(description="As the exchange spells it.")
     low: float = Field(description="Lowest price of the move.")
     high: float = Field(description="Highest.")
     price: float = Field(description="Last price of the move.")
     at: int = Field(description="When, ms since the epoch.")
-    noticed_at: int | None = Field(None, description="When it was noticed, by the exchange's clock.")
     crossed: list[Crossed] = Field(min_length=1, max_length=500, description="Alerts and their levels.")
+
+
+class FireParams(Contract):
+    """Moves that were told together, and the alerts they fire. Made by the watcher."""
+
+    moves: list[CrossingMove] = Field(min_length=1, max_length=500, description="Each alert is in one of them.")
+    noticed_at: int | None = Field(None, description="When they were noticed, by the exchange's clock.")
+
+    @model_validator(mode="after")
+    def _each_alert_once(self) -> FireParams:
+        named = [crossed.alert_id for move in self.moves for crossed in move.crossed]
+        if len(named) != len(set(named)):
+            raise ValueError("moves: an alert is named twice; its crossings are jobs of their own")
+        return self
 
 
 class EvaluateParams(Contract):

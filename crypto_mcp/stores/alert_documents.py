@@ -7,12 +7,11 @@ a transaction over two would need a replica set.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pymongo import ASCENDING, DESCENDING, IndexModel, UpdateOne, WriteConcern
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from crypto_mcp.stores.mongo_collections import ensure_collection
 from crypto_mcp.stores.mongo_errors import unavailable
@@ -74,8 +73,6 @@ PRICE_FIELDS = {
 
 OUTBOX_FIELDS = {"_id": 0, "alert_id": 1, "outbox": 1, "recent": 1, "status": 1}
 """What is needed to relay what an alert has to tell."""
-
-_ONE_BY_ONE = 8
 
 Documents = list[dict[str, Any]]
 Change = tuple["Mapping[str, Any]", "Mapping[str, Any]"]
@@ -225,29 +222,15 @@ class AlertDocuments:
         with _translated():
             return await self._alerts.find({"status": "active", "watch": watch, **where}).to_list(None)
 
-    async def fire(self, changes: Sequence[Change]) -> Documents:
-        """Applies changes, each if its alert still is as its filter says, each at once; those alerts that changed.
-
-        Of each: its outbox, recent events and status.
-        """
-        if len(changes) > _ONE_BY_ONE:
-            return await self._fire_many(changes)
+    async def fire(self, changes: Sequence[Change]) -> int:
+        """Applies changes, each if its alert still is as its filter says, each at once; how many it was done to."""
+        if not changes:
+            return 0
         with _translated():
-            found = await asyncio.gather(
-                *(
-                    self._alerts.find_one_and_update(where, what, OUTBOX_FIELDS, return_document=True)
-                    for where, what in changes
-                )
-            )
-        return [document for document in found if document is not None]
-
-    async def _fire_many(self, changes: Sequence[Change]) -> Documents:
-        with _translated():
-            try:
-                await self._alerts.bulk_write([UpdateOne(where, dict(what)) for where, what in changes], ordered=False)
-            except BulkWriteError as error:
-                raise unavailable(error) from error
-        return await self.outboxes([where["alert_id"] for where, _ in changes])
+            if len(changes) == 1:
+                return (await self._alerts.update_one(*changes[0])).matched_count
+            made = await self._alerts.bulk_write([UpdateOne(*change) for change in changes], ordered=False)
+        return made.matched_count
 
     async def outboxes(self, alert_ids: Sequence[str]) -> Documents:
         """Of these alerts: outbox, recent events, status."""

@@ -1,4 +1,4 @@
-"""What the watcher sends off: a job for a move of a price and what it crossed, a job for bars that closed."""
+"""What the watcher sends off: a job for moves of prices and what they crossed, a job for bars that closed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from crypto_mcp.alerts.levels import ABOVE, Move
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.jobs.scripting import insist
-from crypto_mcp.models.alerts import Crossed, EvaluateParams, FireParams
+from crypto_mcp.models.alerts import Crossed, CrossingMove, EvaluateParams, FireParams
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from crypto_mcp.alerts.levels import Crossing
     from crypto_mcp.jobs.client import JobClient
@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 _LOOK_AFTER = 30.0
 
+CROSSED_A_JOB = 50
+"""A job tells of none of its alerts before all of them have fired, and more of them are shared by the workers."""
+
 
 class AlertJobs:
     """Puts jobs on `alerts:pending`, and looks after them until their alerts show what became of them."""
@@ -39,9 +42,12 @@ class AlertJobs:
         self._documents = documents
         self._sent: deque[tuple[float, FireParams]] = deque()
 
-    async def fire(self, fires: Sequence[FireParams]) -> None:
-        """Sends off crossings; waits while the queue is away."""
-        kind = CATALOGUE["fire_alerts"]
+    async def fire(self, moves: Sequence[CrossingMove], heard: int) -> None:
+        """Sends off crossings, noticed at `heard` (ms); waits while the queue is away.
+
+        What came together goes together: a job costs as much as a few firings.
+        """
+        kind, fires = CATALOGUE["fire_alerts"], packed(moves, heard)
         await asyncio.gather(*(insist(partial(self._jobs.submit, kind, params, share=False)) for params in fires))
         self._sent.extend((time.monotonic(), params) for params in fires)
 
@@ -69,29 +75,57 @@ class AlertJobs:
             if not due:
                 continue
             try:
-                names = [crossed.alert_id for params in due for crossed in params.crossed]
+                names = [crossed.alert_id for params in due for move in params.moves for crossed in move.crossed]
                 numbers = {each["alert_id"]: each["number"] for each in await self._documents.unfinished(names)}
             except StoreUnavailable:
                 self._sent.extendleft((time.monotonic() - _LOOK_AFTER, params) for params in reversed(due))
                 continue
-            again = [left for params in due if (left := still_to_do(params, numbers)) is not None]
-            if again:
-                log.warning("alerts are fired again", alerts=sum(len(params.crossed) for params in again))
-                await self.fire(again)
+            for params in due:
+                again = still_to_do(params.moves, numbers)
+                if again:
+                    log.warning("alerts are fired again", alerts=sum(len(move.crossed) for move in again))
+                    await self.fire(again, params.noticed_at or 0)
 
 
-def fire_job(symbol: str, move: Move, crossings: Sequence[Crossing], heard: int) -> FireParams:
-    """The job of a move and what it crossed; `heard` is the newest that the exchange said, ms."""
+def crossing_moves(symbol: str, move: Move, crossings: Sequence[Crossing]) -> list[CrossingMove]:
+    """A move of a symbol's price with what it crossed, in parts that fit into a job."""
     crossed = [Crossed(alert_id=c.alert_id, number=c.number, level=c.level, above=c.side == ABOVE) for c in crossings]
-    return FireParams(
-        symbol=symbol, low=move.low, high=move.high, price=move.price, at=move.at, noticed_at=heard, crossed=crossed
-    )
+    return [
+        CrossingMove(
+            symbol=symbol, low=move.low, high=move.high, price=move.price, at=move.at,
+            crossed=crossed[i : i + CROSSED_A_JOB],
+        )
+        for i in range(0, len(crossed), CROSSED_A_JOB)
+    ]  # fmt: skip
 
 
-def still_to_do(params: FireParams, numbers: Mapping[str, int]) -> FireParams | None:
-    """The part of a job that has left no trace: the alert is active and its last crossing is an earlier one."""
-    crossed = [each for each in params.crossed if numbers.get(each.alert_id, each.number) < each.number]
-    return params.model_copy(update={"crossed": crossed}) if crossed else None
+def packed(moves: Iterable[CrossingMove], heard: int) -> list[FireParams]:
+    """Jobs of at most `CROSSED_A_JOB` crossings, in the order of the moves, none with an alert twice.
+
+    Args:
+        moves: in the order in which they happened.
+        heard: the newest that the exchange said, ms.
+    """
+    jobs: list[list[CrossingMove]] = []
+    named: set[str] = set()
+    for move in moves:
+        names = {crossed.alert_id for crossed in move.crossed}
+        if not jobs or named & names or len(named) + len(names) > CROSSED_A_JOB:
+            jobs.append([])
+            named = set()
+        jobs[-1].append(move)
+        named |= names
+    return [FireParams(moves=of_job, noticed_at=heard) for of_job in jobs]
+
+
+def still_to_do(moves: Iterable[CrossingMove], numbers: Mapping[str, int]) -> list[CrossingMove]:
+    """The part of moves that has left no trace: the alert is active and its last crossing is an earlier one."""
+    left = []
+    for move in moves:
+        crossed = [each for each in move.crossed if numbers.get(each.alert_id, each.number) < each.number]
+        if crossed:
+            left.append(move.model_copy(update={"crossed": crossed}))
+    return left
 
 
 def move_of(bar: ClosedBar) -> Move:

@@ -25,7 +25,7 @@ from crypto_mcp.market.live import ALERTS_CHANNEL, BARS, PRICES_CHANNEL, PUBLISH
 from crypto_mcp.market.watching import forget, want
 from crypto_mcp.models.timeframes import Timeframe
 from scheduler.alerts.book import AlertBook
-from scheduler.alerts.jobs import AlertJobs, fire_job, moment, move_of
+from scheduler.alerts.jobs import AlertJobs, crossing_moves, moment, move_of
 from scheduler.alerts.past import PastBars
 from scheduler.alerts.sharing import Membership
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from crypto_mcp.alerts.levels import Arming
     from crypto_mcp.jobs.client import JobClient
     from crypto_mcp.market.candle_reader import CandleReader
-    from crypto_mcp.models.alerts import FireParams
+    from crypto_mcp.models.alerts import CrossingMove
     from crypto_mcp.settings import AlertSettings
     from crypto_mcp.stores.alert_documents import AlertDocuments
     from scheduler.alerts.book import Series
@@ -49,7 +49,6 @@ SEEN = "alerts:seen"
 
 _AT_ONCE = 1000
 _BLOCK_MS = 1000
-_CROSSED_A_JOB = 200
 _WANTED_FOR, _SAY_EVERY = 300.0, 60.0
 _OVERLAP = timedelta(seconds=30)
 _PAUSE = 1.0
@@ -202,7 +201,7 @@ class AlertWatcher:
             last = self._seen.get(f"{symbol}:{_M1}")
             if last is not None and self.book.has_levels(symbol) and first <= last:
                 bars = await self._past.bars(symbol, _M1, first, last)
-                await self._off.fire([fire for bar in bars for fire in self._step(symbol, move_of(bar))])
+                await self._off.fire([told for bar in bars for told in self._step(symbol, move_of(bar))], self._heard)
 
     async def _say_wants(self) -> None:
         """Has the feed watch what alerts are on."""
@@ -248,15 +247,13 @@ class AlertWatcher:
             if self.book.has_levels(told.symbol):
                 move = Move(told.low, told.high, told.price, told.since, told.at)
                 fires += self._step(told.symbol, move)
-        await self._off.fire(fires)
+        await self._off.fire(fires, self._heard)
 
-    def _step(self, symbol: str, move: Move) -> list[FireParams]:
+    def _step(self, symbol: str, move: Move) -> list[CrossingMove]:
+        """What a move of the price crosses."""
         crossings, armings = self.book.step(symbol, move)
         self._armings += armings
-        return [
-            fire_job(symbol, move, crossings[i : i + _CROSSED_A_JOB], self._heard)
-            for i in range(0, len(crossings), _CROSSED_A_JOB)
-        ]
+        return crossing_moves(symbol, move, crossings)
 
     async def _follow_bars(self) -> None:
         """Closed bars from the stream, none left out. How far it came is written down after what follows from them."""
@@ -276,7 +273,7 @@ class AlertWatcher:
 
     async def _closed(self, bars: Sequence[ClosedBar], *, again: bool = False) -> None:
         """What closed bars do; one that was looked at before does nothing, unless it is to be looked at `again`."""
-        fires: list[FireParams] = []
+        fires: list[CrossingMove] = []
         ranges: dict[Series, tuple[int, int]] = {}
         seen: dict[str, int] = {}
         for bar in bars:
@@ -290,7 +287,7 @@ class AlertWatcher:
                 fires += self._step(bar.symbol, move_of(bar))
             if self.book.has_conditions(series):
                 ranges[series] = (ranges.get(series, (bar.open_time, 0))[0], bar.open_time)
-        await self._off.fire(fires)
+        await self._off.fire(fires, self._heard)
         await self._off.evaluate(ranges)
         await self._keep(seen)
 

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import pytest
 
 from crypto_mcp.alerts.firing import decide, end_of_quiet
 from crypto_mcp.alerts.telling import notification_of
-from crypto_mcp.models.alerts import AlertParams, Crossed, FireParams, SweepParams
+from crypto_mcp.models.alerts import AlertParams, Crossed, CrossingMove, FireParams, SweepParams
 from crypto_mcp.settings import AlertSettings, NotifySettings
+from scheduler.alerts.jobs import CROSSED_A_JOB, packed
 from tests.alerts.made import price_document
 from workers.alert_firing import Contended
 from workers.alerts import alert_manager, fire_alerts, sweep_alerts
@@ -20,7 +22,7 @@ from workers.job import Job
 from workers.services import Services
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from crypto_mcp.settings import Settings
 
@@ -101,11 +103,18 @@ def job(services: Services, name: str = "job-1", client: str = "ann") -> Job:
     return Job(name, "alert_manager", 1, 5, client, "", services, nothing)
 
 
-def crossing(number: int = 1, high: float = 101.0) -> FireParams:
-    crossed = [Crossed(alert_id="alert_1", number=number, level=100.0, above=True)]
-    return FireParams(
-        symbol="BTCUSDT", low=99.0, high=high, price=high, at=int(NOW.timestamp() * 1000), crossed=crossed
+def move(
+    number: int = 1, high: float = 101.0, *, symbol: str = "BTCUSDT", level: float = 100.0,
+    alerts: Sequence[str] = ("alert_1",),
+) -> CrossingMove:  # fmt: skip
+    crossed = [Crossed(alert_id=name, number=number, level=level, above=True) for name in alerts]
+    return CrossingMove(
+        symbol=symbol, low=99.0, high=high, price=high, at=round(NOW.timestamp() * 1000), crossed=crossed
     )
+
+
+def crossing(number: int = 1, high: float = 101.0, **how: Any) -> FireParams:
+    return FireParams(moves=[move(number, high, **how)])
 
 
 async def fired(services: Services, params: FireParams) -> int:
@@ -130,6 +139,43 @@ async def test_a_crossing_that_is_handled_by_many_at_once_is_told_once(services:
     assert sorted(entry["event"] for entry in history) == ["n1", "n2", "n3"]
     waiting = await services.queue.lrange("notifications:queue", 0, -1)  # type: ignore[misc]
     assert sorted(str(raw).count("alert_1.") > 0 for raw in waiting) == [True, True, True]
+
+
+async def test_alerts_that_many_jobs_share_are_told_once_each(services: Services) -> None:
+    """Jobs of several moves that overlap, at the same time: some of a job's alerts are another's already."""
+    documents = services.mongo.alerts
+    names = [f"alert_{number}" for number in range(12)]
+    for name in names:
+        await documents.insert(alert(alert_id=name, user_id=name, repeat=name < "alert_5"))
+    overlapping = [names[first : first + 6] for first in (0, 3, 6, 0, 6)]
+    await asyncio.gather(
+        *(
+            fired(services, FireParams(moves=[move(alerts=part[:2]), move(high=102.0, alerts=part[2:])]))
+            for part in overlapping
+        )
+    )
+    kept = await documents.these(names)
+    assert [(each["firings"], each["recent"], each["outbox"]) for each in kept] == [(1, ["n1"], [])] * 12
+    waiting = [orjson.loads(raw)["id"] for raw in await services.queue.lrange("notifications:queue", 0, -1)]  # type: ignore[misc]
+    assert sorted(waiting) == sorted(f"notify.{name}.1" for name in names)
+
+
+def test_an_alert_is_in_a_job_once_and_in_the_order_of_its_crossings() -> None:
+    """What came together goes together, as far as a job may hold."""
+    crowd = [f"alert_{number}" for number in range(2, CROSSED_A_JOB + 1)]
+    moves = [
+        move(1, alerts=["alert_1"]),
+        move(1, alerts=crowd),
+        move(1, alerts=["alert_x"]),
+        move(2, alerts=["alert_x"]),
+    ]
+    jobs = packed(moves, heard=7)
+    assert [[each.alert_id for told in job.moves for each in told.crossed] for job in jobs] == [
+        ["alert_1", *crowd], ["alert_x"], ["alert_x"],
+    ]  # fmt: skip
+    assert [job.noticed_at for job in jobs] == [7, 7, 7]
+    with pytest.raises(ValueError, match="named twice"):
+        FireParams(moves=moves)
 
 
 async def test_what_a_killed_worker_left_in_an_alert_is_told_by_whoever_comes_next(services: Services) -> None:
@@ -158,8 +204,8 @@ async def test_a_crossing_that_does_not_hold_is_refused(services: Services) -> N
     await services.mongo.alerts.insert(alert())
     for params in (
         crossing(high=99.5),
-        crossing().model_copy(update={"symbol": "ETHUSDT"}),
-        crossing().model_copy(update={"crossed": [Crossed(alert_id="alert_1", number=1, level=98.0, above=True)]}),
+        crossing(symbol="ETHUSDT"),
+        crossing(level=98.0),
     ):
         assert await fired(services, params) == 0
     await services.mongo.alerts.change("ann", "alert_1", {"status": "paused"})
