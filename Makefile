@@ -18,7 +18,13 @@ ARGS   ?=
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(READY) ## Run the whole product on this machine (LIVE=1: real market data)
+# Compiled here for whoever has Python write no bytecode: six processes would compile it anew at each start.
+COMPILED := $(VENV)/.compiled
+
+$(COMPILED): $(READY) $(shell find crypto_mcp workers scheduler -name '*.py')
+	@$(BIN)/python -m compileall -q crypto_mcp workers scheduler && touch $@
+
+run: $(COMPILED) ## Run the whole product on this machine (LIVE=1: real market data)
 	@exec $(BIN)/crypto-mcp run $(if $(LIVE),--live)
 
 # A file's tests stay together, for they share servers; each process has servers of its own. More than two cores' worth,
@@ -60,7 +66,7 @@ format: $(READY) ## Format the code and fix what the linter can
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-bench: $(READY) ## Measure speed beside other systems (ONLY=queue for one section)
+bench: $(COMPILED) ## Measure speed beside other systems (ONLY=queue for one section)
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 chaos: $(READY) ## Kill, cut and restart everything, then count what was lost (ONLY=feed; default: the queue)

@@ -7,6 +7,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from crypto_mcp.models.answers import build_contracts
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from types import ModuleType
@@ -33,12 +35,13 @@ def load(kind: JobKind[Any, Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
 
 
 def prepare_process(kinds: Iterable[JobKind[Any, Any]]) -> None:
-    """Imports the handlers of these kinds, and forks the nursery of children from here where one of them uses it.
+    """Imports the handlers of these kinds, builds the contracts, and forks the nursery if one of them has children.
 
     For a process that has no threads yet; a worker that was not started so starts its nursery when it needs it.
     """
     for kind in kinds:
         load(kind)
+    build_contracts()
     if "workers.children" in sys.modules:
         sys.modules["workers.children"].fork_nursery()
 

@@ -21,6 +21,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from crypto_mcp.errors import CryptoMcpError
+from crypto_mcp.models.answers import build_contracts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,7 @@ def serve(control: socket.socket) -> None:
 def _warming() -> Iterator[str]:
     """Loads the engines step by step, what every search needs first."""
     runs = import_module("workers.backtest_runs")
+    build_contracts()
     yield from runs.warming()
 
 

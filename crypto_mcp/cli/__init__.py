@@ -1,5 +1,5 @@
 """The command line. Every command imports what it needs when it runs, so that `--help` is instant."""
 
-from crypto_mcp.cli.app import main
+from crypto_mcp.cli.entry import main
 
 __all__ = ["main"]

@@ -1,5 +1,5 @@
 """`python -m crypto_mcp.cli`."""
 
-from crypto_mcp.cli.app import main
+from crypto_mcp.cli.entry import main
 
 main()

@@ -1,8 +1,6 @@
-"""The command `crypto-mcp` and how its errors look."""
+"""Every command of `crypto-mcp`."""
 
 from __future__ import annotations
-
-import sys
 
 import typer
 
@@ -19,11 +17,11 @@ from crypto_mcp.cli import (
     language,
     pictures,
     portfolios,
+    processes,
     roles,
     signing,
     users,
 )
-from crypto_mcp.errors import CryptoMcpError
 
 app = typer.Typer(
     name="crypto-mcp",
@@ -36,11 +34,11 @@ app = typer.Typer(
 _TO_RUN, _TO_USE, _TO_CARE = "To run it", "To use it", "To look after it"
 
 app.command("run", rich_help_panel=_TO_RUN)(roles.run)
-app.command("serve", rich_help_panel=_TO_RUN)(roles.serve)
+app.command("serve", rich_help_panel=_TO_RUN)(processes.serve)
 app.command("worker", rich_help_panel=_TO_RUN)(roles.worker)
-app.command("scheduler", rich_help_panel=_TO_RUN)(roles.scheduler)
-app.command("sandbox", rich_help_panel=_TO_RUN)(roles.sandbox)
-app.command("stdio", rich_help_panel=_TO_RUN)(roles.stdio)
+app.command("scheduler", rich_help_panel=_TO_RUN)(processes.scheduler)
+app.command("sandbox", rich_help_panel=_TO_RUN)(processes.sandbox)
+app.command("stdio", rich_help_panel=_TO_RUN)(processes.stdio)
 app.command("call", rich_help_panel=_TO_USE)(calls.call)
 app.command("chart", rich_help_panel=_TO_USE)(pictures.chart)
 app.command("backtest", rich_help_panel=_TO_USE)(backtests.backtest)
@@ -60,14 +58,3 @@ app.command("drill", rich_help_panel=_TO_CARE)(backups.drill)
 app.add_typer(deployment.app, name="deploy", rich_help_panel=_TO_CARE)
 app.add_typer(deployment.certs_app, name="certs", rich_help_panel=_TO_CARE)
 app.command("settings", rich_help_panel=_TO_CARE)(knobs.settings)
-
-
-def main() -> None:
-    """Runs a command. An error of ours is three words and a hint, never a traceback."""
-    try:
-        app()
-    except CryptoMcpError as error:
-        print(f"error: {error.message} [{error.code}]", file=sys.stderr)
-        if error.hint:
-            print(f"hint:  {error.hint}", file=sys.stderr)
-        sys.exit(1)

@@ -1,15 +1,12 @@
-"""The processes of the product: one command each, and one that runs them all on this machine."""
+"""Commands that start processes and take more than a name."""
 
 from __future__ import annotations
 
-import gc
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
+from crypto_mcp.cli import processes
 from crypto_mcp.cli.configuration import load
 
 Live = Annotated[bool, typer.Option("--live", help="Real public market data of Binance instead of the sandbox.")]
@@ -26,75 +23,6 @@ def run(live: Live = False) -> None:
     run_stack(load(of_running_stack=False), live=live)
 
 
-def serve() -> None:
-    """Run the front end: MCP at /mcp, REST at /v1, its documentation at /docs."""
-    with _importing():
-        from crypto_mcp.logs import configure
-        from crypto_mcp.server.serve import run
-
-    settings = load()
-    configure(settings.log)
-    run(settings)
-
-
 def worker(lists: Lists, allow_eviction: AllowEviction = False) -> None:
     """Run a worker on one or more lists."""
-    # TA-Lib imports pandas wherever it is installed, 0.6 s and 60 MB a process that no worker has a use for.
-    sys.modules["pandas"] = None  # type: ignore[assignment]
-    with _importing():
-        from crypto_mcp.catalogue import CATALOGUE
-        from crypto_mcp.logs import configure
-        from workers.handlers import load as load_handler
-        from workers.main import run
-
-        for kind in CATALOGUE.on(*lists):
-            load_handler(kind)
-
-    settings = load()
-    if allow_eviction:
-        queue = settings.queue.model_copy(update={"allow_eviction": True})
-        settings = settings.model_copy(update={"queue": queue})
-    configure(settings.log)
-    run(settings, lists)
-
-
-def scheduler() -> None:
-    """Run a scheduler. Of several one leads, the others stand by."""
-    with _importing():
-        from crypto_mcp.logs import configure
-        from scheduler.main import run
-
-    settings = load()
-    configure(settings.log)
-    run(settings)
-
-
-def sandbox() -> None:
-    """Run the loopback exchange: recorded candles, real wire formats, limits and errors."""
-    with _importing():
-        from crypto_mcp.sandbox.__main__ import run
-
-    run(load())
-
-
-def stdio() -> None:
-    """Speak MCP on standard input and output, for a client that starts this command."""
-    with _importing():
-        from crypto_mcp.logs import configure
-        from crypto_mcp.server.stdio import run
-
-    settings = load()
-    configure(settings.log)
-    run(settings)
-
-
-@contextmanager
-def _importing() -> Iterator[None]:
-    """The garbage collector finds nothing in what imports make: without it they take an eighth less time.
-
-    Afterwards they are taken out of its sight for good.
-    """
-    gc.disable()
-    yield
-    gc.freeze()
-    gc.enable()
+    processes.worker(lists, allow_eviction=allow_eviction)

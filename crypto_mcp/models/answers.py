@@ -38,9 +38,21 @@ _FINISHED = frozenset({JobState.DONE, JobState.FAILED, JobState.CANCELLED, JobSt
 
 
 class Contract(BaseModel):
-    """Base of everything on the wire: unknown fields are an error, NaN and infinity do not exist."""
+    """Base of everything on the wire: unknown fields are an error, NaN and infinity do not exist.
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    Validators are built when they are first needed: a front end, which passes results on as they were written, needs
+    few of them, and starts a tenth of a second sooner.
+    """
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, defer_build=True)
+
+
+def build_contracts() -> None:
+    """Builds the validators of every contract that is imported: for processes that do work, or fork those that do."""
+    waiting: list[type[BaseModel]] = [Contract]
+    for model in waiting:
+        model.model_rebuild()
+        waiting += model.__subclasses__()
 
 
 def absent(value: object) -> bool:

@@ -28,14 +28,14 @@ class Problem(Contract):
     retry_after: float | None = None
 
 
-class JobList(BaseModel):
+class JobList(BaseModel, defer_build=True):
     """Recent jobs."""
 
     jobs: list[JobRecord]
     next: list[NextStep] = Field([], description="How to get older ones, where there may be some.")
 
 
-class Kind(BaseModel):
+class Kind(BaseModel, defer_build=True):
     """A kind of job that can be submitted."""
 
     name: str
@@ -52,7 +52,7 @@ class Kind(BaseModel):
     scope: str
 
 
-class KindList(BaseModel):
+class KindList(BaseModel, defer_build=True):
     """All kinds on offer."""
 
     kinds: list[Kind]
@@ -77,21 +77,21 @@ class BatchAnswers(Contract):
     answers: list[Answer[Any]]
 
 
-class StoredAnalysis(BaseModel):
+class StoredAnalysis(BaseModel, defer_build=True):
     """An analysis and the job that made it."""
 
     job_id: str
     analysis: Analysis
 
 
-class AnalysisList(BaseModel):
+class AnalysisList(BaseModel, defer_build=True):
     """Stored analyses, the newest first."""
 
     analyses: list[StoredAnalysis]
     next: list[NextStep] = Field([], description="How to get older ones, where there may be some.")
 
 
-class DeadLetter(BaseModel):
+class DeadLetter(BaseModel, defer_build=True):
     """One entry of a dead list."""
 
     job_id: str
@@ -104,19 +104,19 @@ class DeadLetter(BaseModel):
     envelope_hex: str | None = None
 
 
-class DeadLetterList(BaseModel):
+class DeadLetterList(BaseModel, defer_build=True):
     """Entries of one dead list."""
 
     dead: list[DeadLetter]
 
 
-class Replayed(BaseModel):
+class Replayed(BaseModel, defer_build=True):
     """The job an entry became."""
 
     job_id: str
 
 
-class Erased(BaseModel):
+class Erased(BaseModel, defer_build=True):
     """An erasure that is over."""
 
     erasure_id: str

@@ -9,7 +9,7 @@ import hashlib
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import BaseModel, Field
 
 from crypto_mcp.access.identity import current
@@ -17,6 +17,7 @@ from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.models.notifications import Notification
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import front_of
+from crypto_mcp.server.routing import Routes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,9 +48,9 @@ class Told(BaseModel):
     operators: int
 
 
-def operations_routes(operators: Sequence[str]) -> APIRouter:
+def operations_routes(operators: Sequence[str]) -> Routes:
     """The route, for these operators."""
-    routes = APIRouter(prefix="/operations", tags=["operations"])
+    routes = Routes(prefix="/operations", tags=["operations"])
 
     @routes.post(
         "/alerts", summary="Tell operators what Alertmanager found", status_code=202, responses=described(401, 403)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from pydantic import AwareDatetime
 
 from crypto_mcp.access.identity import current
@@ -19,6 +19,7 @@ from crypto_mcp.models.timeframes import Timeframe
 from crypto_mcp.server.etags import NOT_MODIFIED, tagged
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import front_of
+from crypto_mcp.server.routing import Routes
 
 if TYPE_CHECKING:
     from crypto_mcp.job_kind import Catalogue
@@ -29,9 +30,9 @@ From = Annotated[AwareDatetime | None, Query(alias="from", description="Made at 
 To = Annotated[AwareDatetime | None, Query(alias="to", description="Made before this time; now by default.")]
 
 
-def analysis_routes(catalogue: Catalogue) -> APIRouter:
+def analysis_routes(catalogue: Catalogue) -> Routes:
     """Reading back what was analysed."""
-    router = APIRouter(tags=["analyses"])
+    router = Routes(tags=["analyses"])
 
     @router.get(
         "/analyses",

@@ -28,8 +28,9 @@ from crypto_mcp.server.charts import chart_routes
 from crypto_mcp.server.client_routes import client_routes
 from crypto_mcp.server.dead_letters import dead_routes
 from crypto_mcp.server.deliveries import delivery_routes
+from crypto_mcp.server.etags import JSON
 from crypto_mcp.server.events import event_routes
-from crypto_mcp.server.front import Front, open_front
+from crypto_mcp.server.front import Front, open_front, prepare
 from crypto_mcp.server.gate import Gate
 from crypto_mcp.server.infrastructure import infrastructure
 from crypto_mcp.server.mcp import mcp_server
@@ -39,18 +40,20 @@ from crypto_mcp.server.provider_webhooks import webhook_routes
 from crypto_mcp.server.reports import report_routes
 from crypto_mcp.server.requests import LARGEST_BODY, RequestBounds
 from crypto_mcp.server.rest import catalogue_routes, front_of, job_routes
+from crypto_mcp.server.routing import PREFIX
 from crypto_mcp.server.session_routes import session_routes
 from crypto_mcp.server.user_routes import user_routes
 from crypto_mcp.server.workflows import workflow_routes
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from mcp.server.lowlevel import Server
     from starlette.types import Receive, Scope, Send
 
     from crypto_mcp.job_kind import Catalogue
     from crypto_mcp.server.challenges import Challenges
+    from crypto_mcp.server.routing import Routes
     from crypto_mcp.settings import Settings
 
 MakeServer: TypeAlias = "Callable[..., Server[Front]]"
@@ -99,6 +102,7 @@ class McpEndpoint:
 def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp: MakeServer = mcp_server) -> FastAPI:
     """The application. Nothing is opened before its lifespan begins."""
     mcp = McpEndpoint(settings, catalogue, make_mcp)
+    prepare(settings)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Any]]:
@@ -108,7 +112,6 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
     app = FastAPIOffline(
         title="Crypto MCP", version=crypto_mcp.__version__, description=_DESCRIPTION, lifespan=lifespan, redoc_url=None
     )
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     problems.install(app)
     challenges = _challenges(settings)
     app.add_middleware(Gate, settings=settings, challenges=challenges)
@@ -116,28 +119,17 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
     for path in ("/mcp", "/mcp/"):
         app.router.routes.append(Route(path, endpoint=mcp, methods=mcp.methods, include_in_schema=False))
     app.router.routes.extend(challenges.routes() if challenges is not None else ())
-    of_catalogue = (
-        catalogue_routes(catalogue, url_check(settings)), batch_routes(catalogue), chart_routes(catalogue),
-        report_routes(catalogue), analysis_routes(catalogue),
-    )  # fmt: skip
-    for routes in (
-        *of_catalogue,
-        job_routes,
-        event_routes,
-        dead_routes,
-        delivery_routes,
-        workflow_routes,
-        session_routes,
-        client_routes,
-        user_routes(settings),
-        callback_routes(settings.access),
-    ):
-        app.include_router(routes, prefix="/v1", responses=described(401, 422, 429, 503))
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
-    app.include_router(webhook_routes(settings.notify), prefix="/v1")
-    app.include_router(
-        operations_routes(settings.monitor.operators), prefix="/v1", responses=described(401, 422, 429, 503)
-    )
+    subjects = (
+        catalogue_routes(catalogue, url_check(settings)), batch_routes(catalogue), chart_routes(catalogue),
+        report_routes(catalogue), analysis_routes(catalogue), job_routes, event_routes, dead_routes, delivery_routes,
+        workflow_routes, session_routes, client_routes, user_routes(settings), callback_routes(settings.access),
+        operations_routes(settings.monitor.operators),
+    )  # fmt: skip
+    for routes in subjects:
+        app.router.routes.extend(routes.routes)
+    app.router.routes.extend(webhook_routes(settings.notify).routes)
+    app.openapi = lambda: _openapi(app, subjects)  # type: ignore[method-assign]
     app.add_api_route(
         "/health/infrastructure",
         _infrastructure(settings),
@@ -186,9 +178,11 @@ async def metrics(request: Request) -> PlainTextResponse:
     return PlainTextResponse(await exposition(front_of(request)), media_type=CONTENT_TYPE_LATEST)
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, subjects: Sequence[Routes]) -> dict[str, Any]:
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        for path, body in (each for routes in subjects for each in routes.bodies.items()):
+            schema["paths"][PREFIX + path]["post"]["requestBody"] = {"required": True, "content": {JSON: body()}}
         schema.setdefault("components", {}).setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
         app.openapi_schema = schema
     return app.openapi_schema

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import ValidationError
 
 from crypto_mcp.access.identity import current
@@ -19,27 +19,28 @@ from crypto_mcp.server.outcome import Outcome
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.requests import read_json
 from crypto_mcp.server.rest import IdempotencyKey, front_of
+from crypto_mcp.server.routing import Routes
+from crypto_mcp.server.schemas import input_schema
 from crypto_mcp.validation import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def batch_routes(catalogue: Catalogue) -> APIRouter:
+def batch_routes(catalogue: Catalogue) -> Routes:
     """Submitting several jobs at once."""
-    router = APIRouter(tags=["jobs"])
+    router = Routes(tags=["jobs"])
     offered = Catalogue(tuple(catalogue.tools()))
-    example = {"jobs": [{"kind": kind.name, "params": dict(kind.example)} for kind in offered.tools()[:2]]}
-    body = {"schema": Batch.model_json_schema(ref_template="#/components/schemas/{model}"), "example": example}
-    body["schema"]["properties"]["jobs"]["items"] = BatchItem.model_json_schema()
-    body["schema"].pop("$defs", None)
+    router.bodies["/jobs"] = lambda: {
+        "schema": input_schema(Batch),
+        "example": {"jobs": [{"kind": kind.name, "params": dict(kind.example)} for kind in offered.tools()[:2]]},
+    }
 
     @router.post(
         "/jobs",
         summary="Submit several jobs",
         response_model=BatchAnswers,
         responses=described(400, 409, 413, 415),
-        openapi_extra={"requestBody": {"required": True, "content": {JSON: body}}},
     )
     async def submit_batch(request: Request, idempotency_key: IdempotencyKey = None) -> Response:
         """Each for itself: one that is refused does not keep the others back. What a cache has is answered at once.

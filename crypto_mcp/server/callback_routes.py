@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.access.signing import callback_secret
 from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.notify.webhook import check_url, new_secret
+from crypto_mcp.server.routing import Routes
 
 if TYPE_CHECKING:
     from crypto_mcp.server.rest import UrlCheck
@@ -33,9 +33,9 @@ def url_check(settings: Settings) -> UrlCheck:
     return check
 
 
-def callback_routes(settings: AccessSettings) -> APIRouter:
+def callback_routes(settings: AccessSettings) -> Routes:
     """Where the secret is."""
-    router = APIRouter(prefix="/callbacks", tags=["jobs"])
+    router = Routes(prefix="/callbacks", tags=["jobs"])
 
     @router.get("/secret", summary="What callbacks to the caller are signed with")
     async def get_secret() -> CallbackSecret:

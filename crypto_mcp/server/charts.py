@@ -6,13 +6,14 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from crypto_mcp.models.charts import ChartTheme
 from crypto_mcp.server.drawing import Charts, Drawing
 from crypto_mcp.server.etags import NOT_MODIFIED, tagged
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import answer, front_of
+from crypto_mcp.server.routing import Routes
 
 if TYPE_CHECKING:
     from crypto_mcp.job_kind import Catalogue
@@ -26,9 +27,9 @@ _PNG: dict[int | str, dict[str, Any]] = {
 }
 
 
-def chart_routes(catalogue: Catalogue) -> APIRouter:
+def chart_routes(catalogue: Catalogue) -> Routes:
     """Pictures by symbol and by job."""
-    router, charts = APIRouter(tags=["charts"]), Charts(catalogue)
+    router, charts = Routes(tags=["charts"]), Charts(catalogue)
 
     @router.get(
         "/chart.png",

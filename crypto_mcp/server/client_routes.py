@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from crypto_mcp.access.identity import current
+from crypto_mcp.server.routing import Routes
 
-client_routes = APIRouter(tags=["session"])
+client_routes = Routes(tags=["session"])
 
 
 class Client(BaseModel):

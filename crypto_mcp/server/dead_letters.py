@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.job_kind import ListName
 from crypto_mcp.models.rest import DeadLetterList, Replayed
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import front_of
+from crypto_mcp.server.routing import Routes
 from crypto_mcp.server.signed import require_signature
 
-dead_routes = APIRouter(prefix="/dead", tags=["dead letters"])
+dead_routes = Routes(prefix="/dead", tags=["dead letters"])
 
 
 @dead_routes.get("/{list_name}", summary="What failed for good on a list, the newest first", responses=described(403))

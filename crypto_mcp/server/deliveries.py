@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.models.answers import Contract
@@ -12,8 +12,9 @@ from crypto_mcp.models.notifications import Delivery
 from crypto_mcp.notify.entries import delivery_of
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import front_of
+from crypto_mcp.server.routing import Routes
 
-delivery_routes = APIRouter(prefix="/notifications", tags=["notifications"])
+delivery_routes = Routes(prefix="/notifications", tags=["notifications"])
 
 
 class DeliveryList(Contract):

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import StreamingResponse
 
 from crypto_mcp.access.identity import current
@@ -14,13 +14,14 @@ from crypto_mcp.errors import TooManyRequests
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.requests import allow_seconds
 from crypto_mcp.server.rest import front_of
+from crypto_mcp.server.routing import Routes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from crypto_mcp.server.answering import Answering
 
-event_routes = APIRouter(tags=["jobs"])
+event_routes = Routes(tags=["jobs"])
 
 _MOST_STREAMS = 20
 _LONGEST = 600.0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -63,21 +66,28 @@ class Front:
     signatures: Signatures | None
 
 
+def prepare(settings: Settings) -> None:
+    """What takes time and is the same in each process, done before they are forked."""
+    _trust(settings.market.binance_url)
+    if "postgres" in settings.model_fields_set:
+        import_module("crypto_mcp.stores.postgres")
+
+
 @asynccontextmanager
 async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[Front]:
     """Connects when first used: a store that is away at the start does not keep the front end from starting."""
     async with AsyncExitStack() as stack:
         queue = connect(settings.redis.queue_url, settings.redis)
-        cache = connect(settings.redis.cache_url, settings.redis, answer_within=_CACHE_ANSWERS_WITHIN)
+        answers = connect(settings.redis.cache_url, settings.redis, answer_within=_CACHE_ANSWERS_WITHIN)
         sessions = connect(settings.redis.session_url, settings.redis, answer_within=_CACHE_ANSWERS_WITHIN)
         mongo = MongoStore(settings.mongo)
-        http = httpx2.AsyncClient()
-        for close in (queue.aclose, cache.aclose, sessions.aclose, mongo.close, http.aclose):
+        http = await stack.enter_async_context(httpx2.AsyncClient(verify=_trust(settings.market.binance_url)))
+        for close in (queue.aclose, answers.aclose, sessions.aclose, mongo.close):
             stack.push_async_callback(close)
         watcher = await stack.enter_async_context(Watcher(lambda: connect(settings.redis.queue_url, settings.redis)))
         checks = [
             Check("queue", queue.ping, needed=True),
-            Check("cache", cache.ping),
+            Check("cache", answers.ping),
             Check("mongodb", mongo.ping),
             Check("market", _market(http, settings.market.binance_url), good_for=_MARKET_CHECKED_EVERY),
         ]
@@ -93,7 +103,7 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
         callers = Callers(RateLimits(sessions, settings.access), Sessions(sessions, catalogue), Recorder(tool_log))
         jobs = JobClient(queue, settings.queue)
         memory = MemoryCache(settings.server.memory_cache)
-        results = ResultCache(cache, memory)
+        results = ResultCache(answers, memory)
         answering = Answering(catalogue, jobs, watcher, results, mongo, settings, callers)
         performance = Performance()
         await stack.enter_async_context(telling(queue, performance))
@@ -104,12 +114,12 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
             stored=mongo,
             health=Health(checks),
             callers=callers,
-            connections={"queue": queue, "cache": cache, "sessions": sessions},
+            connections={"queue": queue, "cache": answers, "sessions": sessions},
             cache=results,
             tool_log=tool_log,
             performance=performance,
             keyring=keyring,
-            tokens=_tokens(http, settings.oauth),
+            tokens=None if settings.oauth.issuer is None else await stack.enter_async_context(_tokens(settings.oauth)),
             executions=executions,
             signatures=_signatures(sessions, settings.access),
         )
@@ -123,14 +133,19 @@ def _keyring(postgres: PostgresStore, settings: AccessSettings) -> Keyring | Non
     return Keyring(Directory(postgres, pepper), pepper)
 
 
-def _tokens(http: httpx2.AsyncClient, settings: OAuthSettings) -> AccessTokens | None:
-    """None where only keys are taken."""
-    if settings.issuer is None:
-        return None
+@cache
+def _trust(url: str) -> ssl.SSLContext:
+    """What an address is checked with. To read whom this machine trusts takes 50 ms; plain HTTP has nobody to trust."""
+    return httpx2.create_ssl_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+@asynccontextmanager
+async def _tokens(settings: OAuthSettings) -> AsyncIterator[AccessTokens]:
     from crypto_mcp.access.issuer import IssuerKeys
     from crypto_mcp.access.tokens import AccessTokens
 
-    return AccessTokens(settings, IssuerKeys(settings, http))
+    async with httpx2.AsyncClient() as http:
+        yield AccessTokens(settings, IssuerKeys(settings, http))
 
 
 def _signatures(redis: Redis, settings: AccessSettings) -> Signatures | None:

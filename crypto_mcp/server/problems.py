@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import structlog
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Route
 
 from crypto_mcp.errors import CryptoMcpError, InternalError, InvalidRequest
 from crypto_mcp.models.answers import ErrorBody
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
-
-_VARIABLE = re.compile(r"\\\{\w+\\\}")
 
 _HINTS = {
     404: "GET / lists what there is; /docs describes it.",
@@ -117,13 +115,11 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> str:
     """All that the documented resource at this path takes: Starlette tells those of the first route alone."""
-    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
-    fitting = [
-        (template.count("{"), sorted(method.upper() for method in item))
-        for template, item in paths.items()
-        if re.fullmatch(_VARIABLE.sub("[^/]+", re.escape(template)), request.url.path)
-    ]
-    return ", ".join(min(fitting)[1]) if fitting else ""
+    fitting: dict[str, set[str]] = {}
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.include_in_schema and route.path_regex.match(request.url.path):
+            fitting.setdefault(route.path, set()).update(route.methods or ())
+    return ", ".join(sorted(fitting[min(fitting, key=lambda path: path.count("{"))])) if fitting else ""
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -17,6 +17,7 @@ from crypto_mcp.notify.reports import check_meta, check_waha, read_meta, read_wa
 from crypto_mcp.notify.sealing import Seal
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import front_of
+from crypto_mcp.server.routing import PREFIX
 
 if TYPE_CHECKING:
     from crypto_mcp.models.notifications import ReportParams
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 def webhook_routes(settings: NotifySettings) -> APIRouter:
     """Meta's webhook, and WAHA's."""
-    routes = APIRouter(prefix="/webhooks", tags=["webhooks"])
+    routes = APIRouter(prefix=f"{PREFIX}/webhooks", tags=["webhooks"])
     seal = Seal.of(settings) if settings.encryption_key is not None else None
 
     @routes.get("/whatsapp", summary="Meta checks the webhook", responses=described(403, 422))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 
 from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.server.etags import NOT_MODIFIED, tagged
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.rest import answer, front_of
+from crypto_mcp.server.routing import Routes
 
 if TYPE_CHECKING:
     from crypto_mcp.job_kind import Catalogue
@@ -39,9 +40,9 @@ class NoReport(InvalidRequest):
     http_status = 404
 
 
-def report_routes(catalogue: Catalogue) -> APIRouter:
+def report_routes(catalogue: Catalogue) -> Routes:
     """Files of a job's result."""
-    router = APIRouter(tags=["reports"])
+    router = Routes(tags=["reports"])
 
     async def report(request: Request, job_id: str, wait: Wait = 20) -> Response:
         """Of the very bars that were tested. Waits for the job too."""

@@ -67,7 +67,8 @@ class Resources:
 
     def __init__(self, catalogue: Catalogue, default_wait: float) -> None:
         self._wait = default_wait
-        self._contracts = {kind.name: kind_entry(kind).model_dump_json() for kind in catalogue.tools()}
+        self._kinds = {kind.name: kind for kind in catalogue.tools()}
+        self._contracts: dict[str, str] = {}
         self.places = [
             _Place(
                 "conditions", "Condition language", "How alerts, screens and strategies say what they wait for.",
@@ -82,7 +83,7 @@ class Resources:
         """Those without variables, and the contract of each tool."""
         whole = [(place, place.uri, place.title) for place in self.places if "{" not in place.template]
         contract = next(place for place in self.places if place.template == "kinds/{kind}")
-        whole += [(contract, f"{SCHEME}kinds/{name}", f"Contract of {name}") for name in self._contracts]
+        whole += [(contract, f"{SCHEME}kinds/{name}", f"Contract of {name}") for name in self._kinds]
         return ListResourcesResult(
             resources=[
                 Resource(
@@ -135,10 +136,12 @@ class Resources:
         return _Place(kind.resource, kind.title, kind.summary, _PNG if drawn else _JSON, read)
 
     async def _contract(self, _: ServerRequestContext[Front], values: dict[str, str]) -> str:
-        known = self._contracts.get(values["kind"])
-        if known is None:
-            raise not_found(f"{SCHEME}kinds/{values['kind']}")
-        return known
+        name = values["kind"]
+        if name not in self._kinds:
+            raise not_found(f"{SCHEME}kinds/{name}")
+        if name not in self._contracts:
+            self._contracts[name] = kind_entry(self._kinds[name]).model_dump_json()
+        return self._contracts[name]
 
 
 def not_found(uri: str) -> MCPError:

@@ -36,9 +36,7 @@ def tool_input(kind: JobKind[Any, Any], default_wait: float) -> dict[str, Any]:
     schema: dict[str, Any] = _lean(input_schema(kind.params))
     for told_elsewhere in ("description", "additionalProperties"):
         schema.pop(told_elsewhere, None)
-    if "wait" in schema.setdefault("properties", {}):
-        raise ValueError(f"{kind.name} has a parameter `wait` of its own")
-    schema["properties"]["wait"] = wait_schema(default_wait)
+    schema.setdefault("properties", {})["wait"] = wait_schema(default_wait)
     return schema
 
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import Body, Query, Request, Response
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.access.sessions import Session
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.requests import read_json
 from crypto_mcp.server.rest import answer, front_of
+from crypto_mcp.server.routing import Routes
 
-session_routes = APIRouter(prefix="/session", tags=["session"])
+session_routes = Routes(prefix="/session", tags=["session"])
 
 _Preferences = Annotated[
     dict[str, Any],

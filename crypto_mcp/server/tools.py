@@ -61,23 +61,27 @@ class Tools:
         self._default_wait = settings.default_wait
         self._longest_wait = longest_wait(settings)
         self._charts = Charts(catalogue)
-        tools = [self._kind_tool(kind) for kind in catalogue.tools()] + self._job_tools()
-        self.by_name = {tool.name: tool for tool in tools}
-        if len(self.by_name) != len(tools):
-            raise ValueError("a job kind has the name of one of the job tools")
+        self._kinds = {kind.name: kind for kind in catalogue.tools()}
+        self._tools = {tool.name: tool for tool in self._job_tools()}
+        for name, kind in self._kinds.items():
+            if name in self._tools or "wait" in kind.params.model_fields:
+                raise ValueError(f"{name} has the name of a job tool, or a parameter `wait` of its own")
         self._calls: dict[str, Call] = {
+            **{name: partial(self._call_kind, kind) for name, kind in self._kinds.items()},
             "job_status": self._job_status,
             "job_result": self._job_result,
             "job_cancel": self._job_cancel,
             "again": self._again,
         }
-        self._kinds = {kind.name: kind for kind in catalogue.tools()}
-        self._calls |= {name: partial(self._call_kind, kind) for name, kind in self._kinds.items()}
+
+    @property
+    def by_name(self) -> dict[str, Tool]:
+        """All of them, in the order in which they are listed."""
+        return {name: self._tool(name) for name in self._calls}
 
     def input_schema(self, name: str) -> Mapping[str, Any] | None:
         """The input schema of a tool, for the SDK to check headers against."""
-        tool = self.by_name.get(name)
-        return None if tool is None else tool.input_schema
+        return self._tool(name).input_schema if name in self._calls else None
 
     async def listed(self, _: ServerRequestContext[Front], __: PaginatedRequestParams | None) -> ListToolsResult:
         """All tools, on one page."""
@@ -89,7 +93,7 @@ class Tools:
         """Calls a tool. What goes wrong is told in the result, where a model can read it."""
         call = self._calls.get(params.name)
         if call is None:
-            raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:80]}", {"tools": list(self.by_name)})
+            raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:80]}", {"tools": list(self._calls)})
         request_id = get_contextvars().get("request_id") or secrets.token_hex(8)  # stdio has none of its own
         with bound_contextvars(request_id=request_id):
             try:
@@ -179,6 +183,12 @@ class Tools:
     def _result_step(self, job_id: str | None) -> dict[str, Any]:
         arguments = {"job_id": job_id, "wait": self._default_wait}
         return {"tool": "job_result", "arguments": arguments, "why": "waits for the result"}
+
+    def _tool(self, name: str) -> Tool:
+        """Kept once it was asked for: a process that has not been asked yet starts sooner."""
+        if name not in self._tools:
+            self._tools[name] = self._kind_tool(self._kinds[name])
+        return self._tools[name]
 
     def _kind_tool(self, kind: JobKind[Any, Any]) -> Tool:
         example = f" Example: {orjson.dumps(dict(kind.example)).decode()}" if kind.example else ""

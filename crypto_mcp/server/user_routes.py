@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from starlette.responses import StreamingResponse
 
 from crypto_mcp.access.identity import current
@@ -13,10 +13,8 @@ from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.models.rest import Erased
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.requests import allow_seconds
+from crypto_mcp.server.routing import Routes
 from crypto_mcp.server.signed import require_signature
-from crypto_mcp.userdata.erasing import Eraser
-from crypto_mcp.userdata.exporting import exported
-from crypto_mcp.userdata.holdings import open_holdings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,9 +30,9 @@ _EXPORT: dict[int | str, dict[str, Any]] = {
 UserId = Annotated[str, Path(max_length=64, description="The client's name; one's own needs no scope.")]
 
 
-def user_routes(settings: Settings) -> APIRouter:
+def user_routes(settings: Settings) -> Routes:
     """Both need a signed request; what is another's needs the scope `users:write` too."""
-    router = APIRouter(prefix="/users", tags=["users"])
+    router = Routes(prefix="/users", tags=["users"])
 
     @router.get(
         "/{user_id}/export",
@@ -45,6 +43,8 @@ def user_routes(settings: Settings) -> APIRouter:
     async def export_user(request: Request, user_id: UserId) -> StreamingResponse:
         """Lines of JSON, each a thing with the store and the place it is kept in; the last line counts them."""
         await _allowed(request, user_id)
+        from crypto_mcp.userdata.exporting import exported
+        from crypto_mcp.userdata.holdings import open_holdings
 
         async def lines() -> AsyncIterator[bytes]:
             async with open_holdings(settings) as (holdings, _):
@@ -63,6 +63,9 @@ def user_routes(settings: Settings) -> APIRouter:
             raise StoreUnavailable(
                 "no PostgreSQL and no pepper are set", hint="`crypto-mcp doctor` says what is missing."
             )
+        from crypto_mcp.userdata.erasing import Eraser
+        from crypto_mcp.userdata.holdings import open_holdings
+
         allow_seconds(request.scope, _LONGEST)
         async with open_holdings(settings) as (holdings, postgres):
             eraser = Eraser(holdings, postgres, settings.access.pepper.get_secret_value())

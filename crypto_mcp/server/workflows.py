@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import Field
 
 from crypto_mcp.access.identity import current
@@ -13,17 +13,18 @@ from crypto_mcp.models.answers import Contract
 from crypto_mcp.server.problems import described
 from crypto_mcp.server.requests import EXECUTION_HEADER
 from crypto_mcp.server.rest import front_of
+from crypto_mcp.server.routing import Routes
 from crypto_mcp.stores.executions import Execution
 
 if TYPE_CHECKING:
     from crypto_mcp.stores.executions import Executions
 
-workflow_routes = APIRouter(prefix="/workflows/executions", tags=["workflows"])
+workflow_routes = Routes(prefix="/workflows/executions", tags=["workflows"])
 
 Id = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:-]+$")]
 
 
-class ExecutionUpdate(Contract):
+class ExecutionUpdate(Contract, defer_build=False):  # FastAPI gives a body an alias, of which pydantic warns later
     """A workflow's execution has begun, goes on, or has ended."""
 
     execution_id: Id

@@ -32,12 +32,15 @@ _SERVE = (
     "from tests.server.kinds import CATALOGUE; s = Settings(_env_file=None); logs.configure(s.log); run(s, CATALOGUE)"
 )
 _LIST_MODULES = (
-    "import sys; from crypto_mcp.settings import Settings; import crypto_mcp.server.serve, crypto_mcp.server.stdio; "
+    "import sys; from crypto_mcp.settings import Settings; import crypto_mcp.cli, crypto_mcp.cli.processes, "
+    "crypto_mcp.server.serve, crypto_mcp.server.stdio, crypto_mcp.server.uvicorn_server; "
     "from crypto_mcp.server.app import build_app; build_app(Settings(_env_file=None)); print(*sys.modules)"
 )
 _HEAVY = {"numpy", "polars", "pandas", "numba", "talib", "matplotlib", "arq", "workers", "scheduler"} | {
     f"crypto_mcp.{room}" for room in ("analysis", "conditions", "backtest", "risk", "charts", "market", "local")
 }
+_NOT_YET = {"typer", "asyncpg", "phonenumbers", "crypto_mcp.access.tokens", "crypto_mcp.userdata"}
+"""What a front end needs only with some settings, or when somebody asks for it."""
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -123,13 +126,27 @@ def test_a_taken_port_is_named_with_its_setting() -> None:
     assert "CannotListen" in ended.stderr
 
 
-def test_the_front_end_imports_no_engine_and_no_numeric_library() -> None:
+def test_the_front_end_imports_no_engine_no_numeric_library_and_nothing_that_can_wait() -> None:
     listed = subprocess.run(
         [sys.executable, "-c", _LIST_MODULES], env=environment(), cwd=ROOT, capture_output=True, text=True, check=True
     )
     modules = set(listed.stdout.split())
     assert "crypto_mcp.server.app" in modules
     assert not modules & _HEAVY
+    assert not modules & _NOT_YET
+
+
+def test_contracts_are_built_when_they_are_needed() -> None:
+    """The front end passes results on as workers wrote them: it needs to check hardly any."""
+    counted = (
+        "from crypto_mcp.models.answers import Contract; from crypto_mcp.models.rest import Analysis; "
+        "print(Analysis.__pydantic_complete__)"
+    )
+    code = _LIST_MODULES.replace("print(*sys.modules)", counted)
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() == "False"
 
 
 def test_standard_output_of_stdio_carries_nothing_but_the_protocol(stores: Settings) -> None:
