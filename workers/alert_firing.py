@@ -212,8 +212,8 @@ async def relay(services: Services, alerts: Iterable[Document]) -> int:
                 due.append(Notification.model_validate(entry["notification"]))
             firings.append(entry["firing"])
             relayed.setdefault(alert["alert_id"], []).append(entry["id"])
-    await submit_all(services, due)
-    await asyncio.gather(documents.keep_firings(firings), documents.relayed(relayed))
+    await asyncio.gather(submit_all(services, due), documents.keep_firings(firings))
+    await documents.relayed(relayed)
     return len(due)
 
 

@@ -59,15 +59,16 @@ async def note_delivery(job: Job, params: ReportParams) -> ReportResult:
 
 
 async def submit_all(services: Services, notifications: Sequence[Notification]) -> None:
-    """Submits notifications; twice is once. They are in the ledger first: a Redis that forgets loses none of them."""
+    """Submits notifications; twice is once. When this returns they are in the ledger too: a Redis that forgets loses
+    none of them. Whoever takes a job before that writes the same down itself.
+    """
     if not notifications:
         return
+    kind, submit = CATALOGUE["send_notification"], services.jobs.submit
     documents = [document_of(each, None) | {"_id": key_of(each.owner, each.notification_id)} for each in notifications]
-    await services.mongo.notifications.accept_all(documents)
-    kind = CATALOGUE["send_notification"]
-    submit = services.jobs.submit
     await asyncio.gather(
-        *(submit(kind, each, job_id=each.job_id, client=each.owner, share=False) for each in notifications)
+        *(submit(kind, each, job_id=each.job_id, client=each.owner, share=False) for each in notifications),
+        services.mongo.notifications.accept_all(documents),
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx2
 import pytest
@@ -12,7 +14,7 @@ from crypto_mcp.models.notifications import Delivery, Notification
 from crypto_mcp.notify.entries import document_of, key_of, notification_of
 from tests.notify.conftest import Person, Telling, until
 from tests.notify.test_webhook import receiver
-from workers.notifications import resubmit_forgotten
+from workers.notifications import resubmit_forgotten, submit_all
 
 
 async def test_an_alert_comes_as_a_template_and_its_way_is_known(telling: Telling) -> None:
@@ -217,7 +219,7 @@ async def test_webhooks_of_strangers_are_refused(telling: Telling) -> None:
 
 
 async def test_a_notification_whose_job_was_lost_gets_another_one(telling: Telling) -> None:
-    """It is in the ledger before it is in Redis; once a minute somebody looks for what has no job."""
+    """The ledger has it too; once a minute somebody looks for what has no job."""
     who = await telling.person()
     note = Notification(notification_id="lost.1", owner=who.owner, title="Not lost", at=datetime.now(UTC))
     document = document_of(note, None) | {"_id": key_of(who.owner, "lost.1")}
@@ -227,6 +229,27 @@ async def test_a_notification_whose_job_was_lost_gets_another_one(telling: Telli
     assert await resubmit_forgotten(telling.services, datetime.now(UTC) + timedelta(minutes=2)) >= 1
     await telling.reached(who, "delivered")
     assert len(telling.alerts(who)) == 1
+
+
+async def test_a_notification_that_is_sent_before_its_submitter_has_written_it_down_stays_sent(
+    telling: Telling,
+) -> None:
+    """Job and ledger are written at the same time: either may come first."""
+    who, ledger = await telling.person(), telling.services.mongo.notifications
+    note = Notification(notification_id="early.1", owner=who.owner, title="Early", at=datetime.now(UTC))
+    accept_all = ledger.accept_all
+
+    async def late(documents: Sequence[dict[str, Any]]) -> None:
+        await telling.reached(who, "delivered")
+        await accept_all(documents)
+
+    ledger.accept_all = late  # type: ignore[method-assign]
+    try:
+        await submit_all(telling.services, [note])
+    finally:
+        ledger.accept_all = accept_all  # type: ignore[method-assign]
+    (entry,) = await ledger.newest(who.owner, 10)
+    assert (entry["state"], "open" in entry, len(telling.alerts(who))) == ("delivered", False, 1)
 
 
 async def test_what_became_of_notifications_is_listed_and_counted(telling: Telling) -> None:
