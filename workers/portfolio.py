@@ -66,7 +66,7 @@ async def _list(job: Job, params: PortfolioParams) -> PortfolioReport:
 
 async def _ledger(job: Job, params: PortfolioParams) -> PortfolioReport:
     documents = job.services.mongo.portfolios
-    state = await job.services.portfolios.load(job.client, params.portfolio_id)
+    state = await job.services.portfolios.read(job.client, params.portfolio_id)
     entries = await documents.entries(job.client, params.portfolio_id, newest=params.limit)
     return PortfolioReport(
         action="ledger",

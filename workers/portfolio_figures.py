@@ -47,14 +47,14 @@ async def pictured(job: Job, params: PortfolioParams) -> Picture:
     """The portfolio at market, with what its figures are made of."""
     documents = job.services.mongo.portfolios
     state, samples = await asyncio.gather(
-        job.services.portfolios.load(job.client, params.portfolio_id),
+        job.services.portfolios.read(job.client, params.portfolio_id),
         documents.equity(job.client, params.portfolio_id),
     )
     symbols = [position.symbol for position in state.book.held]
     benchmark = f"BTC{state.document['currency']}"
-    market, rules = await asyncio.gather(market_of(job.services, symbols, benchmark), rules_of(job.services, symbols))
-    if benchmark in market.days:
-        rules |= await rules_of(job.services, [benchmark])
+    market, rules = await asyncio.gather(
+        market_of(job.services, symbols, benchmark), rules_of(job.services, {*symbols, benchmark})
+    )
     picture = await asyncio.to_thread(_pictured, state, market, rules, samples_of(samples), params)
     await asyncio.gather(_keep(job, state, picture), job.services.portfolio_watch.say(state.owner, state.name, symbols))
     return picture
@@ -175,7 +175,7 @@ async def history(job: Job, params: PortfolioParams) -> PortfolioReport:
     """Equity over time with its drawdowns, and what was earned."""
     documents = job.services.mongo.portfolios
     state, stored = await asyncio.gather(
-        job.services.portfolios.load(job.client, params.portfolio_id),
+        job.services.portfolios.read(job.client, params.portfolio_id),
         documents.equity(job.client, params.portfolio_id),
     )
     market = await prices_of(job.services, (position.symbol for position in state.book.held))
@@ -215,7 +215,7 @@ async def sample_all(services: Services, at: datetime) -> tuple[int, int]:
     kept = skipped = 0
     for each in await documents.snapshots(limit=100_000):
         owner, name = each["user_id"], each["portfolio_id"]
-        state = await ledger.load(owner, name)
+        state = await ledger.read(owner, name)
         market = await prices_of(services, (position.symbol for position in state.book.held))
         valuation = value(state.book, market.prices)
         if valuation.unpriced:

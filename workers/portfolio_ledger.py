@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
 
+from cachetools import LRUCache
+
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest, StoreUnavailable
 from crypto_mcp.risk.book import Book
 from crypto_mcp.risk.ledger import FIRST_SEAL, apply, book_document, book_of, broken_at, rebuilt, seal
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from crypto_mcp.stores.portfolio_documents import PortfolioDocuments
 
+_KEPT = 64
 _PATIENCE = 200
 _LONGEST_PAUSE = 0.05
 
@@ -96,7 +99,20 @@ class PortfolioLedger:
 
     def __init__(self, documents: PortfolioDocuments) -> None:
         self._documents = documents
+        self._seen: LRUCache[tuple[str, str], State] = LRUCache(_KEPT)
         self._turns: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def read(self, owner: str, name: str) -> State:
+        """As `load`, for who changes nothing of it: what was seen before, as long as the ledger has no newer entry."""
+        seen = self._seen.pop((owner, name), None)
+        if seen is not None:
+            last = await self._documents.last_entry(owner, name)
+            if last is None or last["seal"] != seen.seal:
+                seen = None
+        if seen is None:
+            seen = await self.load(owner, name)
+        self._seen[owner, name] = seen
+        return seen
 
     async def load(self, owner: str, name: str) -> State:
         """The portfolio, caught up with its ledger; `UnknownPortfolio` if there is none."""

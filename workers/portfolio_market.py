@@ -7,6 +7,7 @@ import contextlib
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,6 @@ from crypto_mcp.risk.exposures import Returns, aligned
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from decimal import Decimal
 
     from redis.asyncio import Redis
 
@@ -75,7 +75,9 @@ class Market:
             return None
         oldest = min(found.at for found in self.last.values())
         sources = sorted({found.source for found in self.last.values()} | {d.source for d in self.days.values()})
-        newest = max((int(found.candles.close_time[-1]) for found in self.days.values()), default=None)
+        newest = max(
+            (int(found.candles.open_time[-1]) + found.candles.step for found in self.days.values()), default=None
+        )
         returns = None
         if newest is not None:
             until = datetime.fromtimestamp(newest / 1000, UTC)
@@ -124,9 +126,12 @@ class DailyMarket:
     async def of(self, symbols: list[str]) -> tuple[dict[str, MarketCandles], Returns, dict[str, float]]:
         """Bars, returns and mean daily volumes (quote asset, last week); symbols without bars are absent."""
         now = time.time()
-        missing = [symbol for symbol in symbols if symbol not in self._bars or self._bars[symbol][0] < now]
-        await asyncio.gather(*(self._fetch(symbol) for symbol in missing))
-        days = {symbol: self._bars[symbol][1] for symbol in symbols if symbol in self._bars}
+        kept = {symbol: self._bars.get(symbol) for symbol in symbols}
+        missing = [symbol for symbol, found in kept.items() if found is None or found[0] < now]
+        if missing:
+            await asyncio.gather(*(self._fetch(symbol) for symbol in missing))
+            kept |= {symbol: self._bars.get(symbol) for symbol in missing}
+        days = {symbol: found[1] for symbol, found in kept.items() if found is not None}
         key = tuple(days)
         made = self._made.get(key)
         if made is None or any(made[0][symbol] is not found for symbol, found in days.items()):
@@ -168,10 +173,8 @@ async def market_of(services: Services, symbols: Iterable[str], benchmark: str) 
 
 async def rules_of(services: Services, symbols: Iterable[str]) -> dict[str, SymbolRules]:
     """Trading rules; a symbol whose rules cannot be had is absent."""
-    found = {}
-    for symbol in sorted(set(symbols)):
-        try:
-            found[symbol] = await services.rules.of(symbol)
-        except (SourceUnavailable, UnknownSymbol):
-            continue
-    return found
+    try:
+        listed = await services.rules.read()
+    except SourceUnavailable:
+        return {}
+    return {symbol: listed[symbol] for symbol in symbols if symbol in listed}

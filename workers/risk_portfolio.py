@@ -30,7 +30,7 @@ async def effect_on(job: Job, params: RiskParams, size: Size) -> tuple[Portfolio
     """
     assert params.portfolio_id is not None
     state, stored = await asyncio.gather(
-        job.services.portfolios.load(job.client, params.portfolio_id),
+        job.services.portfolios.read(job.client, params.portfolio_id),
         job.services.mongo.portfolios.equity(job.client, params.portfolio_id),
     )
     symbols = [params.symbol, *(position.symbol for position in state.book.held)]

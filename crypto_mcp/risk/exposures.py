@@ -122,8 +122,9 @@ class Exposures:
 
     def single_losses(self, confidence: float) -> Floats:
         """VaR of each position alone, in the same scenarios."""
-        losses = np.sort(-(self.scenes * self.amounts), axis=0)
-        return np.asarray(losses[-max(1, math.floor(len(losses) * (1 - confidence) + 1e-9))])
+        losses = -(self.scenes * self.amounts)
+        place = len(losses) - max(1, math.floor(len(losses) * (1 - confidence) + 1e-9))
+        return np.asarray(np.partition(losses, place, axis=0)[place])
 
 
 def exposures(priced: Sequence[Priced], returns: Returns) -> tuple[Exposures, list[str]]:

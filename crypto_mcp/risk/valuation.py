@@ -23,6 +23,7 @@ class Priced:
     """A position with its price. Amounts in quote asset.
 
     Attributes:
+        cost: quantity times average entry, of the quantity's sign.
         value: quantity times price, negative for a short: what moves with the market.
         gain: unrealised, before fees.
         counted: what it adds to equity: its value on spot, its gain for a perpetual.
@@ -30,6 +31,7 @@ class Priced:
 
     position: Position
     price: Decimal
+    cost: Decimal
     value: Decimal
     gain: Decimal
 
@@ -40,8 +42,7 @@ class Priced:
     @property
     def gain_percent(self) -> float:
         """Unrealised gain over cost."""
-        cost = abs(self.position.cost)
-        return float(self.gain / cost * PERCENT) if cost else 0.0
+        return float(self.gain / abs(self.cost) * PERCENT) if self.cost else 0.0
 
     @property
     def liquidation(self) -> Decimal | None:
@@ -84,7 +85,7 @@ def value(book: Book, prices: Mapping[str, Decimal]) -> Valuation:
         if price is None or price <= 0:
             unpriced.append(position)
             continue
-        quantity = position.quantity
-        priced.append(Priced(position, price, quantity * price, quantity * price - position.cost))
+        amount, cost = position.quantity * price, position.cost
+        priced.append(Priced(position, price, cost, amount, amount - cost))
     priced.sort(key=lambda each: -abs(each.value))
     return Valuation(book, tuple(priced), tuple(unpriced))

@@ -11,7 +11,6 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import minimize
 
 from crypto_mcp.compiling import compiled
 
@@ -24,6 +23,9 @@ DECAY = 0.94
 
 _FIRST = 30
 """Returns whose mean square starts the recursion."""
+
+_NEAR, _FLAT, _TRIES = 1e-2, 1e-4, 400
+"""When the search for a likelihood ends: corners that near, losses that alike, or so many tries."""
 
 
 def ewma_volatility(returns: Floats, decay: float = DECAY) -> Floats:
@@ -38,19 +40,57 @@ def garch_volatility(returns: Floats) -> Floats:
     if variance <= 0:
         return np.zeros(len(returns) + 1)
 
-    def loss(raw: Floats) -> float:
-        alpha, beta = _inside(raw)
-        return float(_negative_likelihood(returns, variance, variance * (1 - alpha - beta), alpha, beta))
-
-    raw = minimize(loss, np.array([-2.5, 2.0]), method="Nelder-Mead", options={"xatol": 1e-2, "fatol": 1e-4}).x
-    alpha, beta = _inside(raw)
+    alpha, beta = _fitted(np.ascontiguousarray(returns), variance)
     return np.sqrt(_recursion(returns, variance, variance * (1 - alpha - beta), alpha, beta))
 
 
-def _inside(raw: Floats) -> tuple[float, float]:
+@compiled
+def _fitted(returns: Floats, variance: float) -> tuple[float, float]:  # pragma: no cover - compiled
+    """alpha and beta of the greatest likelihood, by Nelder and Mead (1965): as scipy's `minimize`, step for step."""
+    corners = np.array(((-2.5, 2.0), (-2.5 * 1.05, 2.0), (-2.5, 2.0 * 1.05)))
+    losses = np.array([_loss(returns, variance, corner) for corner in corners])
+    tries = len(corners)
+    while True:
+        order = np.argsort(losses, kind="mergesort")
+        corners, losses = corners[order], losses[order]
+        if (np.abs(corners[1:] - corners[0]).max() <= _NEAR and losses[2] - losses[0] <= _FLAT) or tries >= _TRIES:
+            return _inside(corners[0])
+        middle, worst = (corners[0] + corners[1]) / 2, corners[2]
+        point = 2 * middle - worst
+        loss = _loss(returns, variance, point)
+        tries += 1
+        if loss < losses[0]:
+            further = 3 * middle - 2 * worst
+            other = _loss(returns, variance, further)
+            tries += 1
+            if other < loss:
+                point, loss = further, other
+        elif loss >= losses[1]:
+            outside = loss < losses[2]
+            nearer = 1.5 * middle - 0.5 * worst if outside else 0.5 * middle + 0.5 * worst
+            other = _loss(returns, variance, nearer)
+            tries += 1
+            if (outside and other > loss) or (not outside and other >= losses[2]):
+                for i in (1, 2):
+                    corners[i] = corners[0] + 0.5 * (corners[i] - corners[0])
+                    losses[i] = _loss(returns, variance, corners[i])
+                tries += 2
+                continue
+            point, loss = nearer, other
+        corners[2], losses[2] = point, loss
+
+
+@compiled
+def _loss(returns: Floats, variance: float, raw: Floats) -> float:  # pragma: no cover - compiled
+    alpha, beta = _inside(raw)
+    return _negative_likelihood(returns, variance, variance * (1 - alpha - beta), alpha, beta)
+
+
+@compiled
+def _inside(raw: Floats) -> tuple[float, float]:  # pragma: no cover - compiled
     """Any two numbers as alpha, beta above 0 with a sum below 0.999."""
-    a, b = (1 / (1 + math.exp(-min(max(x, -30.0), 30.0))) for x in raw)
-    persistence = 0.999 * b
+    a = 1 / (1 + math.exp(-min(max(raw[0], -30.0), 30.0)))
+    persistence = 0.999 * (1 / (1 + math.exp(-min(max(raw[1], -30.0), 30.0))))
     return persistence * a, persistence * (1 - a)
 
 

@@ -46,6 +46,10 @@ async def created(_: State | None) -> Change:
     return Change("created", {"currency": "USDT", "method": "fifo", "name": None}, NOW)
 
 
+async def ended(_: State | None) -> Change:
+    return Change("deleted", {}, NOW)
+
+
 def moved(amount: str) -> Any:
     async def make(_: State | None) -> Change:
         return Change("cash_moved", {"amount": amount}, NOW)
@@ -85,6 +89,24 @@ async def test_a_job_that_runs_again_changes_nothing_more(ledger: PortfolioLedge
     with pytest.raises(InsufficientCash):
         await ledger.change("me", "p", "other", moved("-10"))
     assert (await ledger.load("me", "p")).version == 3
+
+
+async def test_who_reads_again_sees_what_others_changed(ledger: PortfolioLedger, store: MongoStore) -> None:
+    """A change, the end, and a new portfolio of the same name; a state that is the newest is read once."""
+    reader = PortfolioLedger(store.portfolios)
+    with pytest.raises(UnknownPortfolio):
+        await reader.read("me", "p")
+    await ledger.change("me", "p", "create", created)
+    assert (await reader.read("me", "p")).book.cash == 0
+    await ledger.change("me", "p", "in", moved("10"))
+    seen = await reader.read("me", "p")
+    assert (seen.version, seen.book.cash) == (2, 10)
+    assert await reader.read("me", "p") is seen
+    await ledger.change("me", "p", "end", ended)
+    with pytest.raises(UnknownPortfolio):
+        await reader.read("me", "p")
+    await ledger.change("me", "p", "anew", created)
+    assert (await reader.read("me", "p")).book.cash == 0
 
 
 async def test_another_owners_portfolio_does_not_exist(ledger: PortfolioLedger) -> None:

@@ -60,6 +60,16 @@ async def test_a_portfolio_is_valued_with_its_risk(ask: Ask, book: str) -> None:
     assert found["performance"]["basis"] == "current_holdings"
 
 
+async def test_a_portfolio_without_bitcoin_is_measured_against_it(ask: Ask) -> None:
+    """Of which no last price is asked for then."""
+    name = f"p{secrets.token_hex(4)}"
+    await ask("portfolio_monitor", portfolio_id=name, action="create")
+    await ask("portfolio_monitor", portfolio_id=name, action="add_position", symbol="ETH", quantity="4", price="3000")
+    found = await ask("portfolio_monitor", portfolio_id=name)
+    assert [position["symbol"] for position in found["positions"]] == ["ETHUSDT"]
+    assert found["risk"]["beta_btc"] is not None
+
+
 async def test_mongodb_keeps_the_specified_document(ask: Ask, book: str, stores: Settings) -> None:
     """Positions with size, entry, price and gain; risk metrics; amounts as decimal strings."""
     await ask("portfolio_monitor", portfolio_id=book)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import integrate, optimize, stats
 
+from crypto_mcp.models.candles import Floats
 from crypto_mcp.risk.coverage import acerbi_szekely, coverage
 from crypto_mcp.risk.tail import METHODS, TailMethod, scenarios, tail
 from crypto_mcp.risk.volatility import ewma_volatility, garch_volatility
@@ -71,7 +72,8 @@ def test_historical_var_and_es_are_the_counted_losses() -> None:
     """Of a hundred losses 1 to 100, five are in the tail of 95 %: VaR 96, ES 98; 97.5 % takes half of the third."""
     losses = np.random.default_rng(0).permutation(np.arange(1.0, 101.0))
     scenes, one = -losses[:, np.newaxis], np.ones(1)
-    assert (tail(scenes, one, 0.95, "historical").var, tail(scenes, one, 0.95, "historical").es) == (96, 98)
+    found = tail(scenes, one, 0.95, "historical")
+    assert (found.var, found.es) == (96, pytest.approx(98))
     assert tail(scenes, one, 0.975, "historical").es == pytest.approx((100 + 99 + 98 / 2) / 2.5)
 
 
@@ -122,6 +124,35 @@ def test_garch_finds_the_process_it_was_made_from() -> None:
         variance = 4e-6 + 0.1 * returns[-1] ** 2 + 0.89 * variance
     found = garch_volatility(np.array(returns))[:-1]
     assert np.corrcoef(found[500:], true[500:])[0, 1] > 0.97
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_garch_is_fitted_as_scipy_would(seed: int) -> None:
+    """To the bit: the search for the greatest likelihood is Nelder and Mead's, with scipy's steps."""
+    rng = np.random.default_rng(seed)
+    returns = rng.standard_t(3, int(rng.integers(60, 400))) * 10.0 ** rng.integers(-6, 1)
+    variance = float(np.mean(returns**2))
+
+    def parameters(raw: Floats) -> tuple[float, float]:
+        a, b = (1 / (1 + math.exp(-min(max(x, -30.0), 30.0))) for x in raw.tolist())
+        return 0.999 * b * a, 0.999 * b * (1 - a)
+
+    def recursion(raw: Floats) -> Floats:
+        alpha, beta = parameters(raw)
+        found = [variance]
+        for each in returns.tolist():
+            found.append(variance * (1 - alpha - beta) + alpha * each**2 + beta * found[-1])
+        return np.array(found)
+
+    def loss(raw: Floats) -> float:
+        total = 0.0
+        for each, expected in zip(returns.tolist(), recursion(raw).tolist(), strict=False):
+            total += math.log(expected) + each**2 / expected
+        return total
+
+    options = {"xatol": 1e-2, "fatol": 1e-4}
+    found = optimize.minimize(loss, np.array([-2.5, 2.0]), method="Nelder-Mead", options=options).x
+    assert np.array_equal(garch_volatility(returns), np.sqrt(recursion(found)))
 
 
 def test_kupiec_is_the_likelihood_ratio_of_the_textbook() -> None:
