@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.models.money import plain
 from crypto_mcp.models.portfolio import EquityPoint, HistoryView, PortfolioParams, PortfolioReport
 from crypto_mcp.risk import report as figures
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from crypto_mcp.models.markets import SymbolRules
-    from crypto_mcp.risk.valuation import Priced, Valuation
+    from crypto_mcp.risk.valuation import Valuation
     from workers.job import Job
     from workers.portfolio_ledger import State
     from workers.portfolio_market import Market
@@ -56,7 +55,8 @@ async def pictured(job: Job, params: PortfolioParams) -> Picture:
         market_of(job.services, symbols, benchmark), rules_of(job.services, {*symbols, benchmark})
     )
     picture = await asyncio.to_thread(_pictured, state, market, rules, samples_of(samples), params)
-    await asyncio.gather(_keep(job, state, picture), job.services.portfolio_watch.say(state.owner, state.name, symbols))
+    job.services.valuations.keep(state, picture)
+    await job.services.portfolio_watch.say(state.owner, state.name, symbols)
     return picture
 
 
@@ -148,27 +148,6 @@ def samples_of(documents: list[dict[str, Any]]) -> list[Sample]:
         Sample(each["at"].timestamp() / 86_400, float(each["equity"]), float(each["contributions"]))
         for each in documents
     ]
-
-
-async def _keep(job: Job, state: State, picture: Picture) -> None:
-    """Prices and metrics in the stored document, as the specification has them. The answer stands without."""
-    report = picture.report
-    by_key: dict[tuple[str, str], Priced] = {
-        (each.position.symbol, each.position.market): each for each in picture.valuation.priced
-    }
-    fields: dict[str, Any] = {
-        "risk_metrics": figures.stored_metrics(report.risk, report.performance),
-        "equity": plain(picture.valuation.equity),
-        "valued_at": report.timestamp,
-    }
-    for i, key in enumerate(state.book.positions):
-        priced = by_key.get(key)
-        fields[f"positions.{i}.current_price"] = None if priced is None else plain(priced.price)
-        fields[f"positions.{i}.pnl_percent"] = None if priced is None else round(priced.gain_percent, 4)
-    try:
-        await job.services.mongo.portfolios.keep_valuation(state.owner, state.name, state.version, fields)
-    except StoreUnavailable:
-        return
 
 
 async def history(job: Job, params: PortfolioParams) -> PortfolioReport:

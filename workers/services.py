@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from crypto_mcp.stores.mongo import MongoStore
     from workers.portfolio_ledger import PortfolioLedger
     from workers.portfolio_market import DailyMarket, PortfolioWatch
+    from workers.portfolio_valuations import Valuations
 
 _CLOSED_IN_ORDER = (
     "outlook",
@@ -43,6 +44,7 @@ _CLOSED_IN_ORDER = (
     "coinmarketcap",
     "alternative",
     "senders",
+    "valuations",
     "mongo",
 )
 
@@ -221,6 +223,13 @@ class Services:
         from workers.portfolio_market import PortfolioWatch
 
         return PortfolioWatch(self.queue)
+
+    @cached_property
+    def valuations(self) -> Valuations:
+        """Brings what portfolios are worth into their documents."""
+        from workers.portfolio_valuations import Valuations
+
+        return Valuations(self.mongo.portfolios)
 
     @cached_property
     def portfolios(self) -> PortfolioLedger:

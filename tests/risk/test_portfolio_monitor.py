@@ -71,12 +71,14 @@ async def test_a_portfolio_without_bitcoin_is_measured_against_it(ask: Ask) -> N
 
 
 async def test_mongodb_keeps_the_specified_document(ask: Ask, book: str, stores: Settings) -> None:
-    """Positions with size, entry, price and gain; risk metrics; amounts as decimal strings."""
+    """Positions with size, entry, price and gain; risk metrics; amounts as decimal strings. Soon after the answer."""
+    valued = {"portfolio_id": book, "valued_at": {"$exists": True}}
     await ask("portfolio_monitor", portfolio_id=book)
     async with AsyncMongoClient[dict[str, Any]](stores.mongo.url.get_secret_value(), tz_aware=True) as client:
         database = client[stores.mongo.database]
-        kept = await database["portfolios"].find_one({"portfolio_id": book})
-        assert kept is not None
+        async with asyncio.timeout(20):
+            while (kept := await database["portfolios"].find_one(valued)) is None:
+                await asyncio.sleep(0.02)
         assert (kept["user_id"], kept["version"]) == ("local", 4)
         first = kept["positions"][0]
         assert (first["symbol"], first["size"], first["entry_price"]) == ("BTCUSDT", "0.5", "60000")
