@@ -75,9 +75,12 @@ async def test_invariant_3_a_dead_workers_jobs_go_back_to_the_right_end(rig: Rig
     async def returned() -> bool:
         return await return_orphans(rig.redis, scripts, FAST) == {first.name: 2}
 
+    async def begun_again() -> bool:
+        return len(lines(notes)) == 3
+
     await until(returned)
     second = await rig.worker(max_jobs=1)
-    await rig.reached(held[0], JobState.RUNNING)
+    await until(begun_again)  # the state is told before the handler writes its line
     assert lines(notes)[2].startswith(f"{held[0]} 2 ")
     assert (await rig.jobs.get(held[0])).worker == second.name
     assert (await rig.jobs.get(held[1])).state is JobState.QUEUED
