@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 
 from crypto_mcp.analysis.assess import LEAST_BARS, assess
 from crypto_mcp.analysis.market_structure import find_structure
-from crypto_mcp.charts.analysis_chart import draw_analysis
-from crypto_mcp.charts.scan_chart import draw_scan as scan_drawn
 from crypto_mcp.errors import NotEnoughData
 from crypto_mcp.market.candles import MarketCandles
 from crypto_mcp.models.analysis import Analysis
 from crypto_mcp.models.charts import Chart, ChartParams, ChartTheme
-from crypto_mcp.models.scans import ScanPicture, ScanPictureParams
+from crypto_mcp.models.scans import MarketScan, ScanPicture, ScanPictureParams
 from crypto_mcp.models.timeframes import Timeframe
 from workers.analysis import provenance, sample_candles
 
@@ -45,7 +43,7 @@ async def draw_chart(job: Job, params: ChartParams) -> Chart:
 async def draw_scan(job: Job, params: ScanPictureParams) -> ScanPicture:
     """Draws what a scan answered."""
     await job.progress(0.1, "drawing")
-    png = await asyncio.to_thread(scan_drawn, params.scan, theme=params.theme)
+    png = await asyncio.to_thread(_scan_drawn, params.scan, params.theme)
     return ScanPicture(
         scan_type=params.scan.scan_type,
         theme=params.theme,
@@ -78,5 +76,14 @@ async def _bars(job: Job, params: ChartParams) -> MarketCandles:
     return market
 
 
+# The library that draws takes a third of a second to import, which the first analyses of a process need not wait for.
 def _drawn(market: MarketCandles, analysis: Analysis, theme: ChartTheme) -> bytes:
+    from crypto_mcp.charts.analysis_chart import draw_analysis
+
     return draw_analysis(market.candles, find_structure(market.candles), analysis, theme=theme)
+
+
+def _scan_drawn(scan: MarketScan, theme: ChartTheme) -> bytes:
+    from crypto_mcp.charts.scan_chart import draw_scan
+
+    return draw_scan(scan, theme=theme)

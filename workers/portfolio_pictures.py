@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crypto_mcp.charts.portfolio_chart import Curve
-from crypto_mcp.charts.portfolio_chart import draw_portfolio as drawn
 from crypto_mcp.models.portfolio import PortfolioParams, PortfolioPicture, PortfolioPictureParams, PortfolioReport
 from crypto_mcp.risk.performance import drawdowns, growth_factors
 from workers.portfolio_changes import present_moment
 from workers.portfolio_figures import pictured
 
 if TYPE_CHECKING:
+    from crypto_mcp.charts.portfolio_chart import Curve
+    from crypto_mcp.models.charts import ChartTheme
     from workers.job import Job
     from workers.portfolio_figures import Picture
 
@@ -28,7 +28,7 @@ async def draw_portfolio(job: Job, params: PortfolioPictureParams) -> PortfolioP
     """The portfolio as it is now, drawn."""
     asked = PortfolioParams(portfolio_id=params.portfolio_id, include=["correlation"])
     picture = await pictured(job, asked)
-    png = await asyncio.to_thread(drawn, picture.report, curve_of(picture), theme=params.theme)
+    png = await asyncio.to_thread(_drawn, picture, params.theme)
     return PortfolioPicture(
         portfolio_id=params.portfolio_id,
         version=picture.report.version or 0,
@@ -42,12 +42,23 @@ WORKS_COLD = True
 
 def warm_up() -> None:
     """Draws once: the first picture of a process takes seconds, for fonts and caches."""
+    from crypto_mcp.charts.portfolio_chart import Curve, draw_portfolio
+
     empty = PortfolioReport(action="get", portfolio_id="warm-up", timestamp=present_moment())
-    drawn(empty, Curve([0.0, _DAY], [1.0, 2.0], [0.0, 0.0], sampled=True))
+    draw_portfolio(empty, Curve([0.0, _DAY], [1.0, 2.0], [0.0, 0.0], sampled=True))
+
+
+# The library that draws takes a third of a second to import, which the first jobs of a process need not wait for.
+def _drawn(picture: Picture, theme: ChartTheme) -> bytes:
+    from crypto_mcp.charts.portfolio_chart import draw_portfolio
+
+    return draw_portfolio(picture.report, curve_of(picture), theme=theme)
 
 
 def curve_of(picture: Picture) -> Curve | None:
     """The sampled equity once it spans a month, else what is held now over the days of its returns."""
+    from crypto_mcp.charts.portfolio_chart import Curve
+
     samples, equity = picture.samples, float(picture.valuation.equity)
     if len(samples) > 1 and samples[-1].day - samples[0].day >= _SAMPLED_DAYS:
         falls = drawdowns(growth_factors(samples))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def serve() -> None:
     """Run the front end: MCP at /mcp, REST at /v1, its documentation at /docs."""
-    with _importing():
+    with importing():
         from crypto_mcp.logs import configure
         from crypto_mcp.server.serve import run
 
@@ -28,7 +28,7 @@ def worker(lists: Sequence[str], *, allow_eviction: bool = False) -> None:
     """Run a worker on one or more lists."""
     # TA-Lib imports pandas wherever it is installed, 0.6 s and 60 MB a process that no worker has a use for.
     sys.modules["pandas"] = None  # type: ignore[assignment]
-    with _importing():
+    with importing():
         from crypto_mcp.catalogue import CATALOGUE
         from crypto_mcp.logs import configure
         from workers.handlers import load as load_handler
@@ -47,7 +47,7 @@ def worker(lists: Sequence[str], *, allow_eviction: bool = False) -> None:
 
 def scheduler() -> None:
     """Run a scheduler. Of several one leads, the others stand by."""
-    with _importing():
+    with importing():
         from crypto_mcp.logs import configure
         from scheduler.main import run
 
@@ -58,7 +58,7 @@ def scheduler() -> None:
 
 def sandbox() -> None:
     """Run the loopback exchange: recorded candles, real wire formats, limits and errors."""
-    with _importing():
+    with importing():
         from crypto_mcp.sandbox.__main__ import run
 
     run(load())
@@ -66,7 +66,7 @@ def sandbox() -> None:
 
 def stdio() -> None:
     """Speak MCP on standard input and output, for a client that starts this command."""
-    with _importing():
+    with importing():
         from crypto_mcp.logs import configure
         from crypto_mcp.server.stdio import run
 
@@ -76,7 +76,7 @@ def stdio() -> None:
 
 
 @contextmanager
-def _importing() -> Iterator[None]:
+def importing() -> Iterator[None]:
     """The garbage collector finds nothing in what imports make: without it they take an eighth less time.
 
     Afterwards they are taken out of its sight for good.

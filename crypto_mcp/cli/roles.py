@@ -18,9 +18,11 @@ AllowEviction = Annotated[
 
 def run(live: Live = False) -> None:
     """Run the whole product on this machine: databases, sandbox market, front end, workers, scheduler."""
-    from crypto_mcp.cli.onemachine import run_stack
+    with processes.importing():
+        from crypto_mcp.cli.onemachine import run_stack
 
-    run_stack(load(of_running_stack=False), live=live)
+        settings = load(of_running_stack=False)
+    run_stack(settings, live=live)
 
 
 def worker(lists: Lists, allow_eviction: AllowEviction = False) -> None:

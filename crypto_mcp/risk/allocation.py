@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import nnls
 
 from crypto_mcp.compiling import compiled
 
@@ -63,6 +62,8 @@ def min_variance(covariance: Floats) -> Floats:
     n = len(covariance)
     root = np.linalg.cholesky(covariance / np.mean(np.diag(covariance)))
     system = np.vstack([root.T, np.full((1, n), _HEAVY)])
+    from scipy.optimize import nnls
+
     found, _ = nnls(system, np.append(np.zeros(n), _HEAVY), maxiter=50 * n)
     return np.asarray(found / found.sum())
 

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import xlogy
-from scipy.stats import chi2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,6 +37,8 @@ class Coverage:
 def coverage(exceeded: Bools, confidence: float) -> Coverage:
     """Kupiec's and Christoffersen's tests of a series of exceedances."""
     n, x, p = len(exceeded), int(exceeded.sum()), 1 - confidence
+    from scipy.stats import chi2
+
     rate = x / n
     unconditional = -2 * (_likelihood(x, n - x, p) - _likelihood(x, n - x, rate))
     before, after = exceeded[:-1], exceeded[1:]
@@ -57,6 +57,8 @@ def coverage(exceeded: Bools, confidence: float) -> Coverage:
 
 
 def _likelihood(hits: int, misses: int, p: float) -> float:
+    from scipy.special import xlogy
+
     return float(xlogy(hits, p) + xlogy(misses, 1 - p))
 
 

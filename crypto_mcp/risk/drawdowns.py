@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import brentq
 
 from crypto_mcp.compiling import compiled
 
@@ -97,6 +96,8 @@ def _bound(grown: Floats, chance: Floats, ruin_at: float) -> float:
     low = high / 2
     while balance(low) > 0:
         low /= 2
+    from scipy.optimize import brentq
+
     return float((1 - ruin_at) ** brentq(balance, low, high))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import brentq
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +64,8 @@ def money_weighted(samples: Sequence[Sample]) -> float | None:
     low, high = -0.9999, 10_000.0
     if not any(flow for _, flow in flows) or surplus(low) * surplus(high) > 0:
         return None
+    from scipy.optimize import brentq
+
     return float(brentq(surplus, low, high, xtol=1e-10))
 
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from scipy.special import ndtri
 
 from crypto_mcp.risk.volatility import ewma_volatility, garch_volatility
 
@@ -153,6 +152,8 @@ def _cornish_fisher(scenes: Floats, exposures: Floats, confidence: float) -> Tai
 def _slopes(confidence: float) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Factors of skewness, excess kurtosis and squared skewness in the quantile and in the mean beyond it."""
     alpha = 1 - confidence
+    from scipy.special import ndtri
+
     z = float(ndtri(alpha))
     density = math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi) / alpha
     quantile = ((z * z - 1) / 6, (z**3 - 3 * z) / 24, -(2 * z**3 - 5 * z) / 36)
@@ -163,6 +164,8 @@ def _slopes(confidence: float) -> tuple[tuple[float, float, float], tuple[float,
 def _expansions(confidence: float, skew: float, excess: float) -> tuple[float, float]:
     """Quantile and mean beyond it, in standard deviations: negative numbers of the lower tail."""
     alpha = 1 - confidence
+    from scipy.special import ndtri
+
     z = float(ndtri(alpha))
     density = math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi) / alpha
     quantile, beyond = _slopes(confidence)
