@@ -17,10 +17,13 @@ from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.jobs import keys
 from crypto_mcp.jobs.client import JobClient
 from crypto_mcp.jobs.connection import connect
+from crypto_mcp.jobs.dead import DeadLetters
 from crypto_mcp.jobs.leases import return_orphans
 from crypto_mcp.jobs.scripting import Scripts, unavailable
 from crypto_mcp.stores.mongo import MongoStore
 from crypto_mcp.stores.postgres import PostgresStore
+from scheduler.alerts.revival import EVERY as REVIVAL_EVERY
+from scheduler.alerts.revival import Revival
 from scheduler.alerts.role import AlertSweeping, WatcherRole
 from scheduler.backup.duty import Backups
 from scheduler.equity import EquitySampling
@@ -70,6 +73,8 @@ async def _serve(settings: Settings) -> None:
         probes["postgresql"] = postgres.ping
     monitor = Monitor(settings, jobs, redis, probes)
     watching = asyncio.create_task(_while_leading(leadership, stop, MONITOR_EVERY, monitor.turn))
+    revival = Revival(jobs, DeadLetters(redis, settings.queue))
+    reviving = asyncio.create_task(_while_leading(leadership, stop, REVIVAL_EVERY, revival.turn))
     scaling = asyncio.create_task(_while_leading(leadership, stop, settings.scaling.every, scaler.turn))
     was_leading = False
     while not stop.is_set():
@@ -88,7 +93,7 @@ async def _serve(settings: Settings) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(settings.queue.look_every):
                 await stop.wait()
-    await asyncio.gather(feed, watcher, scaling, backups, watching)
+    await asyncio.gather(feed, watcher, scaling, backups, watching, reviving)
     await mongo.close()
     await postgres.close()
     if swarm is not None:

@@ -16,11 +16,13 @@ from crypto_mcp.jobs.scripting import Scripts, unavailable
 from crypto_mcp.models.rest import DeadLetter
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from redis.asyncio import Redis
 
     from crypto_mcp.settings import QueueSettings
 
-_PAGE = 100
+_PAGE, _MANY = 100, 1000
 
 
 class NoDeadLetter(InvalidRequest):
@@ -98,6 +100,26 @@ class DeadLetters:
         row = await self._find(list_name, job_id)
         try:
             await self._redis.lrem(keys.dead(list_name), 1, row)  # type: ignore[misc,arg-type]
+        except (RedisError, OSError) as error:
+            raise unavailable(error) from error
+
+    async def rows(self, list_name: str, most: int = 20_000) -> list[bytes]:
+        """Entries as they lie there, newest first."""
+        found: dict[bytes, None] = {}  # what dies meanwhile moves the others on
+        while rows := await self._rows(list_name, len(found), min(_MANY, most - len(found))):
+            before = len(found)
+            found |= dict.fromkeys(rows)
+            if len(found) in (before, most):
+                break
+        return list(found)
+
+    async def drop_rows(self, list_name: str, rows: Iterable[bytes]) -> None:
+        """Removes entries for good."""
+        try:
+            pipe = self._redis.pipeline(transaction=True)
+            for row in rows:
+                pipe.lrem(keys.dead(list_name), -1, row)  # type: ignore[arg-type]
+            await pipe.execute()
         except (RedisError, OSError) as error:
             raise unavailable(error) from error
 
