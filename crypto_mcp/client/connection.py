@@ -10,6 +10,7 @@ import crypto_mcp
 from crypto_mcp.client.exchange import Call, Retrying
 from crypto_mcp.client.operations import Operations
 from crypto_mcp.client.signed import Signing
+from crypto_mcp.trust import trust
 
 if TYPE_CHECKING:
     import ssl
@@ -39,7 +40,11 @@ class Connection:
         headers = {"User-Agent": f"crypto-mcp/{crypto_mcp.__version__}"}
         if key is not None:
             headers["Authorization"] = f"Bearer {key}"
-        self.options: dict[str, Any] = {"base_url": url, "headers": headers, "verify": verify}
+        self.options: dict[str, Any] = {
+            "base_url": url,
+            "headers": headers,
+            "verify": trust(url) if verify is True else verify,
+        }
         self.operations = Operations(url, Retrying(retries, longest_pause))
         self._signing = None if signing_secret is None else Signing(key, signing_secret)
         self._timeout = timeout

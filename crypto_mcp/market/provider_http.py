@@ -26,6 +26,7 @@ from crypto_mcp.market.allowance.turns import Halted, Turns
 from crypto_mcp.market.breaker import FIRST_BREATHER, Breaker
 from crypto_mcp.market.refusals import Passing, SourceForbidden, Stop
 from crypto_mcp.market.sharing import Sharing
+from crypto_mcp.trust import trust
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -125,6 +126,7 @@ class ProviderHttp:
         self.provider = provider
         self._client = httpx2.AsyncClient(
             base_url=provider.base_url,
+            verify=trust(provider.base_url),
             timeout=settings.timeout,
             limits=httpx2.Limits(max_connections=_CONNECTIONS, keepalive_expiry=_KEPT_OPEN_FOR),
             headers={"accept": "application/json", "user-agent": "crypto-mcp", **provider.headers},

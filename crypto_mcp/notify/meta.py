@@ -15,6 +15,7 @@ import orjson
 
 from crypto_mcp.notify.sending import Meaning, Message, SendFailed, Sent, Target, reference
 from crypto_mcp.retry_after import asked_pause
+from crypto_mcp.trust import trust
 
 if TYPE_CHECKING:
     from crypto_mcp.settings import NotifySettings
@@ -64,6 +65,7 @@ class Meta:
         self._settings = settings
         self._path = f"{settings.meta_url.rstrip('/')}/{settings.meta_version}/{settings.meta_phone_id}/messages"
         self._client = httpx2.AsyncClient(
+            verify=trust(settings.meta_url),
             timeout=settings.timeout,
             headers={"Authorization": f"Bearer {settings.meta_token.get_secret_value()}"},
             limits=httpx2.Limits(max_connections=50, max_keepalive_connections=20, keepalive_expiry=60),

@@ -13,6 +13,7 @@ import orjson
 from cachetools import LRUCache
 
 from crypto_mcp.notify.sending import Meaning, Message, SendFailed, Sent, Target, reference
+from crypto_mcp.trust import trust
 
 if TYPE_CHECKING:
     from crypto_mcp.settings import NotifySettings
@@ -31,7 +32,10 @@ class Waha:
         self._session = settings.waha_session
         key = settings.waha_key.get_secret_value() if settings.waha_key is not None else ""
         self._client = httpx2.AsyncClient(
-            base_url=settings.waha_url.rstrip("/"), timeout=settings.timeout, headers={"X-Api-Key": key}
+            base_url=settings.waha_url.rstrip("/"),
+            verify=trust(settings.waha_url),
+            timeout=settings.timeout,
+            headers={"X-Api-Key": key},
         )
         self._chats: LRUCache[str, str] = LRUCache(10_000)
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -31,6 +29,7 @@ from crypto_mcp.stores.cache import MemoryCache, ResultCache
 from crypto_mcp.stores.executions import Executions
 from crypto_mcp.stores.mongo import MongoStore
 from crypto_mcp.stores.tool_log import ToolLog
+from crypto_mcp.trust import trust
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -68,7 +67,7 @@ class Front:
 
 def prepare(settings: Settings) -> None:
     """What takes time and is the same in each process, done before they are forked."""
-    _trust(settings.market.binance_url)
+    trust(settings.market.binance_url)
     if "postgres" in settings.model_fields_set:
         import_module("crypto_mcp.stores.postgres")
 
@@ -81,7 +80,7 @@ async def open_front(settings: Settings, catalogue: Catalogue) -> AsyncIterator[
         answers = connect(settings.redis.cache_url, settings.redis, answer_within=_CACHE_ANSWERS_WITHIN)
         sessions = connect(settings.redis.session_url, settings.redis, answer_within=_CACHE_ANSWERS_WITHIN)
         mongo = MongoStore(settings.mongo)
-        http = await stack.enter_async_context(httpx2.AsyncClient(verify=_trust(settings.market.binance_url)))
+        http = await stack.enter_async_context(httpx2.AsyncClient(verify=trust(settings.market.binance_url)))
         for close in (queue.aclose, answers.aclose, sessions.aclose, mongo.close):
             stack.push_async_callback(close)
         watcher = await stack.enter_async_context(Watcher(lambda: connect(settings.redis.queue_url, settings.redis)))
@@ -131,12 +130,6 @@ def _keyring(postgres: PostgresStore, settings: AccessSettings) -> Keyring | Non
         return None
     pepper = settings.pepper.get_secret_value()
     return Keyring(Directory(postgres, pepper), pepper)
-
-
-@cache
-def _trust(url: str) -> ssl.SSLContext:
-    """What an address is checked with. To read whom this machine trusts takes 50 ms; plain HTTP has nobody to trust."""
-    return httpx2.create_ssl_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @asynccontextmanager
