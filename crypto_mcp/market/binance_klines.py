@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import orjson
 
 from crypto_mcp.market.candles import bad_data
-from crypto_mcp.models.candles import BadCandles, Candles
+from crypto_mcp.models.candles import BadCandles, Candles, Floats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,12 +43,21 @@ def as_candles(rows: Sequence[list[Any]], step: int) -> Candles:
     try:
         columns = list(zip(*rows, strict=True)) or [()] * 6
         times = np.array(columns[0], dtype=np.int64)
-        open_, high, low, close, volume = (np.array(list(map(float, column))) for column in columns[1:6])
+        open_, high, low, close, volume = _numbers(columns[1:6])
         return Candles(times, open_, high, low, close, volume, step).validated()
     except (ValueError, OverflowError) as error:
         raise bad_data("a price or time that is no number") from error
     except BadCandles as error:
         raise bad_data(error.message) from error
+
+
+def _numbers(columns: Sequence[Sequence[str]]) -> Floats:
+    """Decimals as written, a row for each column. JSON reads them as exactly as `float` does, and faster."""
+    texts = list(chain.from_iterable(columns))
+    values = orjson.loads(f"[{','.join(texts)}]")
+    if len(values) != len(texts) or not set(map(type, values)) <= {int, float}:
+        raise ValueError("not a number each")
+    return np.array(values, dtype=np.float64).reshape(len(columns), -1)
 
 
 def closed(candles: Candles, now: float) -> Candles:

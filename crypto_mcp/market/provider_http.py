@@ -132,6 +132,7 @@ class ProviderHttp:
             headers={"accept": "application/json", "user-agent": "crypto-mcp", **provider.headers},
         )
         self.host = self._client.base_url.host
+        self._urls: dict[str, httpx2.URL] = {}
         self._attempts = settings.attempts
         self._sharing = sharing or Sharing.alone(settings)
         self._turns = Turns(self._sharing.limiter, self.host)
@@ -183,6 +184,12 @@ class ProviderHttp:
         """Closes the connections."""
         await self._client.aclose()
 
+    def _url(self, path: str) -> httpx2.URL:
+        """Made once: a path is parsed three times on its way otherwise."""
+        if path not in self._urls:
+            self._urls[path] = self._client.build_request("GET", path).url
+        return self._urls[path]
+
     def _key(self, question: Question[Any]) -> str:
         asked = "&".join(f"{name}={value}" for name, value in sorted(question.params.items()))
         return f"market:{self.provider.name}:{self._client.base_url.netloc.decode()}{question.path}?{asked}"
@@ -225,7 +232,7 @@ class ProviderHttp:
             async with self._turns.turn(cost) as leaves:
                 began = time.monotonic()
                 try:
-                    response = await self._client.get(question.path, params=question.params)
+                    response = await self._client.get(self._url(question.path), params=question.params)
                 except httpx2.RequestError as error:
                     raise Passing(f"{type(error).__name__} {error}".strip()) from error
                 seconds = time.monotonic() - began

@@ -53,7 +53,7 @@ _CATCH_UP = 48
 """Bars that a symbol may be behind to be caught up with instead of fetched anew."""
 
 _LEARN_EVERY = 0.02
-"""Seconds between two symbols that the archive learns behind the answer, so that jobs come first."""
+"""Seconds between two symbols that the archive learns behind the answers."""
 
 OnProgress: TypeAlias = "Callable[[float], Awaitable[None]]"
 
@@ -275,6 +275,9 @@ class UniverseCandles:
     async def _learn(self, archive: CandleArchive, fresh: list[MarketCandles], timeframe: Timeframe) -> None:
         """Has the archive learn what the exchange said, behind the answers."""
         for market in fresh:
+            for fetching in list(self._locks.values()):
+                async with fetching:  # jobs come first
+                    pass
             try:
                 await archive.learn(market.symbol, timeframe, known_newest(market))
             except StoreUnavailable as error:

@@ -202,7 +202,11 @@ def test_an_answer_of_another_shape_is_refused(body: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "text"), [(1, "nan"), (2, "inf"), (4, "much"), (4, ""), (3, "0"), (3, "-1"), (5, "-1"), (1, "3")]
+    ("place", "text"),
+    [
+        *((1, "nan"), (2, "inf"), (4, "much"), (4, ""), (3, "0"), (3, "-1"), (5, "-1"), (1, "3")),
+        *((4, "true"), (4, "null"), (4, "1.5,1"), (4, "[1.5]"), (4, "1_5"), (4, '"1.5"')),
+    ],
 )
 def test_a_number_that_cannot_be_is_refused(place: int, text: str) -> None:
     with pytest.raises(BadSourceData):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
     from crypto_mcp.market.binance import BinanceSpot
+    from crypto_mcp.market.candle_archive import CandleArchive
     from crypto_mcp.models.candles import Candles
     from crypto_mcp.settings import Settings
     from tests.sandbox_server import SandboxServer
@@ -112,3 +113,32 @@ async def test_a_symbol_whose_bars_cannot_be_is_left_out_with_the_reason_and_ask
     assert len(found.candles) == 3
     found = await universes.newest(SYMBOLS[:4], Timeframe.H2, 50)
     assert (found.failed, len(found.candles)) == ({}, 4)
+
+
+class Learner:
+    """An archive that has nothing, and notes what it was told and whether anybody was waiting for bars then."""
+
+    def __init__(self) -> None:
+        self.universe: UniverseCandles | None = None
+        self.told: list[tuple[str, bool]] = []
+
+    async def read_many(self, *_: object) -> dict[str, object]:
+        return {}
+
+    async def learn(self, symbol: str, *_: object) -> None:
+        assert self.universe is not None
+        self.told.append((symbol, any(lock.locked() for lock in self.universe._locks.values())))
+
+
+async def test_the_archive_learns_when_nobody_waits_for_bars(binance: BinanceSpot, sandbox: SandboxServer) -> None:
+    archive = Learner()
+    universe = archive.universe = UniverseCandles(binance, None, cast("CandleArchive", archive))
+    await universe.newest(SYMBOLS[:6], Timeframe.H1, 50)
+    sandbox.fault("latency", milliseconds=100, path=KLINES)
+    await universe.newest(SYMBOLS[:9], Timeframe.H4, 50)
+    assert len(archive.told) < 6
+    async with asyncio.timeout(20):
+        while len(archive.told) < 6:
+            await asyncio.sleep(0.02)
+    assert not any(waited for _, waited in archive.told)
+    await universe.close()
