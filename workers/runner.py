@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
 from redis.exceptions import RedisError
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from crypto_mcp.errors import Cancelled, CryptoMcpError
 from crypto_mcp.jobs import envelope
@@ -144,8 +144,9 @@ class Runner:
                 self._run_at(held, start.due_ms)
             elif start.verdict == "run":
                 held.attempt = start.attempt
-                with bound_contextvars(job_id=job_id, **({"request_id": held.job.trace} if held.job.trace else {})):
-                    await self._run(held)
+                # For good: each attempt is a task of its own, and so has a context of its own.
+                bind_contextvars(job_id=job_id, **({"request_id": held.job.trace} if held.job.trace else {}))
+                await self._run(held)
         finally:
             if held.due is None and self.held.get(job_id) is held:
                 del self.held[job_id]

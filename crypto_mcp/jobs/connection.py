@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
+from hiredis import pack_command
 from redis.asyncio import Connection, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -16,6 +17,8 @@ from crypto_mcp.errors import InvalidRequest
 from crypto_mcp.jobs.scripting import unavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic import SecretStr
 
     from crypto_mcp.settings import RedisSettings
@@ -50,15 +53,30 @@ class _Cancellable:
             self.socket_timeout = within
 
 
-class _Tcp(_Cancellable, Connection):
+class _Packed:
+    """Packs commands in C, as redis-py's blocking connections do: a script's call took a third of a job's time."""
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        if isinstance(args[0], str) and " " not in args[0]:
+            try:
+                return [pack_command(args)]
+            except TypeError:  # such as a subclass of int, or what redis-py refuses in its own words
+                pass
+        return cast("list[bytes]", super().pack_command(*args))  # type: ignore[misc]
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        return [b"".join([piece for command in commands for piece in self.pack_command(*command)])]
+
+
+class _Tcp(_Cancellable, _Packed, Connection):
     pass
 
 
-class _Tls(_Cancellable, SSLConnection):
+class _Tls(_Cancellable, _Packed, SSLConnection):
     pass
 
 
-class _Unix(_Cancellable, UnixDomainSocketConnection):
+class _Unix(_Cancellable, _Packed, UnixDomainSocketConnection):
     pass
 
 

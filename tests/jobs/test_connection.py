@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
-from pydantic import SecretStr
-from redis.exceptions import RedisError
+from pydantic import ByteSize, SecretStr
+from redis.asyncio import Connection
+from redis.exceptions import DataError, RedisError
 
 from crypto_mcp.jobs.connection import connect
+from crypto_mcp.models.answers import JobState
 from crypto_mcp.settings import Settings
 
 
@@ -41,3 +44,25 @@ async def test_a_redis_that_takes_nothing_is_given_up(settings: Settings) -> Non
             await client.set("key", b"x" * 50_000_000)
     await client.aclose()
     server.close()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("CONFIG GET", "maxmemory-policy"),
+        ("EVALSHA", "ab12", 2, "key", b"\x00\xff", -3, 10**30, 0.1 + 0.2, 1e-7, JobState.DONE, ByteSize(5), "", "€"),
+        ("SET", "key", memoryview(b"value")),
+    ],
+    ids=["two words", "every kind of argument", "a view"],
+)
+def test_commands_are_packed_as_redis_py_packs_them(settings: Settings, command: tuple[Any, ...]) -> None:
+    ours = connect(settings.redis.queue_url, settings.redis).connection_pool.make_connection()
+    expected = b"".join(Connection().pack_command(*command))
+    assert b"".join(ours.pack_command(*command)) == expected
+    assert b"".join(ours.pack_commands([command, command])) == 2 * expected
+
+
+def test_what_redis_cannot_take_is_refused_as_by_redis_py(settings: Settings) -> None:
+    ours = connect(settings.redis.queue_url, settings.redis).connection_pool.make_connection()
+    with pytest.raises(DataError):
+        ours.pack_command("SET", "key", None)
