@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import AfterValidator, AwareDatetime, Field, WithJsonSchema, model_validator
 
 from crypto_mcp.models.answers import UNLISTED, Contract
+from crypto_mcp.models.brevity import KEPT, Brief
 from crypto_mcp.models.notifications import ChannelKind, ChannelName, ChannelView, Priority
 from crypto_mcp.models.portfolio import Sparse
 from crypto_mcp.models.privacy import PRIVATE
@@ -181,19 +182,22 @@ class DryRun(Sparse):
     basis: str = Field(description="The data it was looked up in.")
 
 
+_OF_A_LIST = ("alert_id", "name", "symbol", "timeframe", "condition", "status", "triggered_at")
+
+
 class AlertReport(Sparse):
     """What became of an action."""
 
     action: Action
     timestamp: datetime
     alert: AlertView | None = None
-    alerts: list[AlertView] = Field([])
+    alerts: Annotated[list[AlertView], Brief(only=_OF_A_LIST, rows=12)] = Field([])
     total: int | None = Field(None, description="Of the owner's, by the filter.")
     test: DryRun | None = None
-    warnings: list[str] = Field([])
+    warnings: Annotated[list[str], KEPT] = Field([])
     history: list[Firing] = Field([], description="Newest first.")
-    channels: list[ChannelView] = Field([])
-    note: str | None = None
+    channels: Annotated[list[ChannelView], KEPT] = Field([])
+    note: Annotated[str | None, KEPT] = None
 
 
 class Crossed(Contract):

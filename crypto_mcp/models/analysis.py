@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from crypto_mcp.models.answers import Contract, absent, only_full
+from crypto_mcp.models.brevity import KEPT, ON_REQUEST, Brief
 from crypto_mcp.models.structure import Gap, OrderBlock, StructureDetails
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
@@ -54,14 +55,14 @@ class Provenance(Contract):
     """Where the data of a result comes from. No result without it."""
 
     source: str = Field(description="`binance`, or `sandbox` for replayed and generated data.")
-    symbol: str = Field(description="As the exchange spells it.")
-    timeframe: Timeframe = Field(description="Length of a bar.")
+    symbol: Annotated[str, ON_REQUEST] = Field(description="As the exchange spells it.")
+    timeframe: Annotated[Timeframe, ON_REQUEST] = Field(description="Length of a bar.")
     bars: int = Field(description="Closed bars used.")
-    first_bar: datetime = Field(description="Start of the oldest bar, UTC.")
+    first_bar: Annotated[datetime, ON_REQUEST] = Field(description="Start of the oldest bar, UTC.")
     last_bar: datetime = Field(description="Start of the newest closed bar, UTC.")
-    last_bar_closed: bool = Field(description="Always true: a bar still open is dropped.")
-    age_seconds: float = Field(description="From the close of the last bar to the calculation.")
-    note: str | None = Field(
+    last_bar_closed: Annotated[bool, ON_REQUEST] = Field(description="Always true: a bar still open is dropped.")
+    age_seconds: Annotated[float, KEPT] = Field(description="From the close of the last bar to the calculation.")
+    note: Annotated[str | None, KEPT] = Field(
         None, exclude_if=absent, description="What else a reader must know of the data, such as a time shift."
     )
 
@@ -239,14 +240,20 @@ class Assessment(Contract):
 
     price: float = Field(description="Close of the last closed bar, quote asset.")
     analysis: AnalysisSummary = Field(description="The figures that are looked at first.")
-    recommendation: Recommendation = Field(description="What they add up to.")
-    plan: TradePlan | None = Field(None, exclude_if=absent, description="Absent for HOLD.")
+    recommendation: Annotated[Recommendation, KEPT] = Field(description="What they add up to.")
+    plan: Annotated[TradePlan | None, KEPT] = Field(None, exclude_if=absent, description="Absent for HOLD.")
     flips: list[Flip] = Field(description="What would change the action, nearest first, within 2 ATR.")
-    factors: list[Factor] = Field(description="intelligent_score is 5 plus their contributions.")
+    factors: Annotated[list[Factor], Brief(only=("name", "contribution"))] = Field(
+        description="intelligent_score is 5 plus their contributions."
+    )
     support: list[Level] = Field(description="Below the price, nearest first.")
     resistance: list[Level] = Field(description="Above the price, nearest first.")
-    order_blocks: list[OrderBlock] = Field(description="The nearest of each side that no close has broken.")
-    gaps: list[Gap] = Field(description="The nearest fair value gap of each side.")
+    order_blocks: Annotated[list[OrderBlock], Brief(only=("type", "top", "bottom", "strength", "state"))] = Field(
+        description="The nearest of each side that no close has broken."
+    )
+    gaps: Annotated[list[Gap], Brief(only=("type", "top", "bottom", "fill_probability", "state"))] = Field(
+        description="The nearest fair value gap of each side."
+    )
     indicators: dict[str, float | None] = Field(
         description="Last value of the usual indicators, prices in quote asset; null where history is too short."
     )

@@ -156,6 +156,7 @@ class Answer(Contract, Generic[ResultT]):
     status: JobState
     job_id: str | None = Field(None, description="Absent when the answer came from a cache.")
     result: ResultT | None = Field(None, description="Present when status is `done`.")
+    more: list[str] = Field([], description="Over MCP: fields of the result of which there is more on request.")
     error: ErrorBody | None = None
     cached: bool = Field(False, description="Whether no job had to run.")
     cached_in: Literal["memory", "redis", "mongodb"] | None = None

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, WithJsonSchema, fiel
 from crypto_mcp.models.analysis import Detail, Provenance
 from crypto_mcp.models.answers import UNLISTED, Contract, unit
 from crypto_mcp.models.backtest_statistics import Drawdown, Statistics, Year
+from crypto_mcp.models.brevity import KEPT, ON_REQUEST, Brief
 from crypto_mcp.models.charts import ChartTheme
 from crypto_mcp.models.luck import MonteCarlo, SearchReport, SearchSpec, Verdict, WalkForwardReport, WalkForwardSpec
 from crypto_mcp.models.strategy import ParameterName, Strategy
@@ -199,19 +200,25 @@ class BacktestResult(Contract):
     strategy: Strategy = Field(description="As tested; built-in ones written out.")
     parameters: dict[str, float] = Field(description="Values that the strategy was tested with.")
     rules: TestRules
-    data: list[Provenance] = Field(description="Where the bars come from, a symbol each.")
-    summary: BacktestSummary
-    statistics: Statistics
-    verdict: Verdict
+    data: Annotated[list[Provenance], Brief(rows=1)] = Field(description="Where the bars come from, a symbol each.")
+    summary: Annotated[BacktestSummary, KEPT]
+    statistics: Annotated[
+        Statistics, Brief(only=("cagr", "volatility", "sharpe", "sortino", "profit_factor", "expectancy_r"))
+    ]
+    verdict: Annotated[
+        Verdict, Brief(only=("finding", "sentence", "reasons", "chance", "trials", "probability_of_overfitting"))
+    ]
     monte_carlo: MonteCarlo | None = Field(None, description="Where it was asked for, and of every search.")
-    search: SearchReport | None = Field(None, description="The heat map only with detail full.")
-    walk_forward: WalkForwardReport | None = None
-    trades: list[Trade] = Field(description="The newest, oldest of them first.")
+    search: Annotated[SearchReport | None, KEPT] = Field(None, description="The heat map only with detail full.")
+    walk_forward: Annotated[WalkForwardReport | None, KEPT] = None
+    trades: Annotated[list[Trade], ON_REQUEST] = Field(description="The newest, oldest of them first.")
     drawdowns: list[Drawdown] | None = Field(None, description="The deepest, with detail full.")
     months: list[Year] | None = Field(None, description="Returns by month, with detail full.")
-    lookahead_replays: int = Field(description="Replays on data that ends earlier, all with the same decisions.")
-    assumptions: list[str] = Field(description="Every rule of the market that was played by.")
-    warnings: list[str] = Field(description="What weakens the result.")
+    lookahead_replays: Annotated[int, KEPT] = Field(
+        description="Replays on data that ends earlier, all with the same decisions."
+    )
+    assumptions: Annotated[list[str], ON_REQUEST] = Field(description="Every rule of the market that was played by.")
+    warnings: Annotated[list[str], KEPT] = Field(description="What weakens the result.")
 
 
 BacktestJob = Annotated[str, Field(max_length=64, description="Job of historical_backtest whose result it is.")]

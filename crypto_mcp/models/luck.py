@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from crypto_mcp.models.answers import Contract
+from crypto_mcp.models.brevity import KEPT, ON_REQUEST
 
 MOST_TRIALS = 20_000
 """Trials of one search at most."""
@@ -169,16 +170,16 @@ class SearchReport(Contract):
     """What a search found, whether it is finished or not."""
 
     objective: Objective
-    method: Literal["grid", "random", "bayesian"]
+    method: Annotated[Literal["grid", "random", "bayesian"], ON_REQUEST]
     planned: int = Field(description="Trials that the search asks for.")
     tried: int
     complete: bool = Field(description="False for early results, and for a search that was cancelled.")
     best: Trial | None = Field(description="None while no trial has enough trades.")
-    top: list[Trial]
+    top: Annotated[list[Trial], ON_REQUEST]
     median_objective: float | None
     share_positive: float = Field(description="Trials with a profit.")
     neighbourhood: Neighbourhood | None
-    heat_map: HeatMap | None = None
+    heat_map: Annotated[HeatMap | None, ON_REQUEST] = None
 
 
 class WalkForwardWindow(Contract):
@@ -200,7 +201,7 @@ class WalkForwardReport(Contract):
     anchored: bool
     objective: Objective
     trials: int = Field(description="Runs on the past, all windows together.")
-    windows: list[WalkForwardWindow]
+    windows: Annotated[list[WalkForwardWindow], ON_REQUEST]
     total_return: float = Field(description="Stitched out of sample.")
     sharpe: float | None = Field(description="Stitched out of sample, per year.")
     max_drawdown: float
@@ -225,10 +226,10 @@ class Scenario(Contract):
     """One kind of simulated run."""
 
     name: Literal["trade_shuffle", "block_bootstrap", "skipped_trades", "cost_stress", "random_entries"]
-    means: str = Field(description="What was varied.")
-    runs: int
-    final_return: Percentiles
-    max_drawdown: Percentiles
+    means: Annotated[str, ON_REQUEST] = Field(description="What was varied.")
+    runs: Annotated[int, ON_REQUEST]
+    final_return: Annotated[Percentiles, ON_REQUEST]
+    max_drawdown: Annotated[Percentiles, ON_REQUEST]
     risk_of_ruin: float = Field(description="Runs that at some time had lost the stated share of the start capital.")
     share_profitable: float
 
@@ -253,8 +254,8 @@ class Finding(StrEnum):
 class Verdict(Contract):
     """Is it luck? From all trials made, those of earlier jobs on the same data included."""
 
-    finding: Finding
-    sentence: str = Field(description="The verdict in plain words.")
+    finding: Annotated[Finding, KEPT]
+    sentence: Annotated[str, KEPT] = Field(description="The verdict in plain words.")
     reasons: list[str]
     level: float = Field(description="False discoveries the finding `unlikely_luck` allows, as a share.")
     chance: float | None = Field(description="How often the best of so many tries would look this good by chance.")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from crypto_mcp.models.analysis import Detail, Provenance, Side
 from crypto_mcp.models.answers import Contract
+from crypto_mcp.models.brevity import KEPT, ON_REQUEST
 from crypto_mcp.models.scans import LeftOut, ScanSide, Timeframes, UniverseParams, UniverseRules
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
@@ -83,11 +84,13 @@ class Opportunity(Contract):
     invalidation: str
     expires_at: datetime = Field(description="Look again by then, UTC.")
     zones: list[str] = Field(description="What the entry is made of, the longest timeframe first.")
-    trends: dict[Timeframe, Literal["up", "down", "none"]] = Field(description="Of structure.")
-    conflicts: list[str] = Field(description="What speaks against it.")
+    trends: Annotated[dict[Timeframe, Literal["up", "down", "none"]], ON_REQUEST] = Field(description="Of structure.")
+    conflicts: Annotated[list[str], KEPT] = Field(description="What speaks against it.")
     quality_parts: list[QualityPart] | None = Field(None, description="Only with `detail` full.")
     alert: dict[str, str] = Field(description="Symbol, timeframe and condition for alert_manager.")
-    backtest: dict[str, Any] = Field(description="Parameters for historical_backtest: trades of this kind on the past.")
+    backtest: Annotated[dict[str, Any], ON_REQUEST] = Field(
+        description="Parameters for historical_backtest: trades of this kind on the past."
+    )
 
 
 class Opportunities(Contract):
@@ -98,7 +101,7 @@ class Opportunities(Contract):
     profile: Profile
     data: list[Provenance] | None = Field(None, description="Bars of each opportunity's symbol; with `detail` full.")
     source: str = Field(description="`binance`, or `sandbox` for replayed and generated data.")
-    note: str | None = Field(None, description="What else a reader must know of the data.")
+    note: Annotated[str | None, KEPT] = Field(None, description="What else a reader must know of the data.")
     last_bar: datetime = Field(description="Close of the newest bar of the shortest timeframe, UTC.")
     looked_at: int = Field(description="Symbols whose bars of one timeframe were looked at.")
     examined: int = Field(description="Symbols that were looked at on all timeframes.")

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, model_serializer, mod
 
 from crypto_mcp.models.analysis import Detail
 from crypto_mcp.models.answers import UNLISTED, Contract, unit
+from crypto_mcp.models.brevity import KEPT, Brief
 from crypto_mcp.models.charts import ChartTheme
 from crypto_mcp.models.money import Amount, Exact, NotNegative, Positive
 from crypto_mcp.models.risk import MarketKind, PortfolioId, Severity
@@ -341,7 +342,7 @@ class EquityPoint(Sparse):
 class HistoryView(Sparse):
     """Equity over time."""
 
-    points: list[EquityPoint]
+    points: Annotated[list[EquityPoint], Brief(rows=-12)]
     samples: int
     flows: Exact = Field(description="Contributions less withdrawals, all.")
 
@@ -361,8 +362,14 @@ class PricesView(Sparse):
 
     source: str
     at: datetime | None = Field(None, description="Of the oldest price used.")
-    age_seconds: float | None = None
+    age_seconds: Annotated[float | None, KEPT] = None
     returns: str | None = Field(None, description="Daily bars behind the risk figures.")
+
+
+_OF_A_POSITION = (
+    "symbol", "market", "side", "size", "current_price", "pnl", "pnl_percent", "weight_percent", "var_percent",
+    "leverage", "liquidation_percent",
+)  # fmt: skip
 
 
 class PortfolioReport(Sparse):
@@ -377,22 +384,24 @@ class PortfolioReport(Sparse):
     equity: Exact | None = Field(None, description="Cash, spot at market, and gains of perpetuals; priced ones only.")
     cash: Exact | None = None
     contributions: Exact | None = None
-    positions: list[PositionView] = Field([], description="Largest first; ten unless `detail` is full.")
+    positions: Annotated[list[PositionView], Brief(only=_OF_A_POSITION, rows=6)] = Field(
+        [], description="Largest first; ten unless `detail` is full."
+    )
     positions_total: int | None = None
     pnl: ProfitView | None = None
     exposure: ExposureView | None = None
-    risk: RiskView | None = None
+    risk: Annotated[RiskView | None, KEPT] = None
     performance: PerformanceView | None = None
-    suggestions: list[Suggestion] = Field([])
-    unpriced: list[str] = Field([], description="No price known: not in equity nor in any ratio.")
-    left_out: list[str] = Field([], description="Too short a history for the risk figures.")
+    suggestions: Annotated[list[Suggestion], KEPT] = Field([])
+    unpriced: Annotated[list[str], KEPT] = Field([], description="No price known: not in equity nor in any ratio.")
+    left_out: Annotated[list[str], KEPT] = Field([], description="Too short a history for the risk figures.")
     stress: list[StressView] = Field([])
     monte_carlo: MonteCarloView | None = None
     correlation: CorrelationView | None = None
     rebalance: RebalanceView | None = None
     imported: ImportView | None = None
     history: HistoryView | None = None
-    entries: list[EntryView] = Field([])
+    entries: Annotated[list[EntryView], Brief(only=("seq", "kind", "at", "data"), rows=-10)] = Field([])
     portfolios: list[PortfolioEntry] = Field([])
     realised: Exact | None = Field(None, description="By this trade.")
     data: PricesView | None = None

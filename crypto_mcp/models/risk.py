@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from crypto_mcp.models.analysis import Detail, Provenance, Side
 from crypto_mcp.models.answers import UNLISTED, Contract, unit
+from crypto_mcp.models.brevity import KEPT
 from crypto_mcp.models.money import Exact, Positive
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
@@ -177,7 +178,7 @@ class PortfolioEffect(Contract):
     exposure_percent_after: float = Field(description="Gross exposure over equity.")
     correlation: float | None = Field(None, description="Of the trade with the portfolio, daily returns.")
     drawdown_percent: float | None = Field(None, description="Present drawdown of the equity history.")
-    left_out: list[str] = Field([], description="Positions without a price or history, not counted.")
+    left_out: Annotated[list[str], KEPT] = Field([], description="Positions without a price or history, not counted.")
 
 
 class RiskWarning(Contract):
@@ -197,9 +198,11 @@ class RiskAssessment(Contract):
     entry: Exact
     stop: Exact
     account_size: Exact
-    size: SizeView = Field(description="By the method asked for.")
-    acceptable: SizeView | None = Field(None, description="Nearest size without danger; absent if `size` has none.")
-    margin: MarginView
+    size: Annotated[SizeView, KEPT] = Field(description="By the method asked for.")
+    acceptable: Annotated[SizeView | None, KEPT] = Field(
+        None, description="Nearest size without danger; absent if `size` has none."
+    )
+    margin: Annotated[MarginView, KEPT]
     stop_percent: float = Field(description="From entry to stop.")
     stop_atr: float = Field(description="The same in average true ranges.")
     break_even: Exact = Field(description="Exit price that gains nothing after costs.")
@@ -209,7 +212,7 @@ class RiskAssessment(Contract):
     kelly: KellyView | None = Field(None, description="Only where an edge is known.")
     projection: ProjectionView | None = Field(None, description="Only where an edge is known.")
     portfolio: PortfolioEffect | None = None
-    warnings: list[RiskWarning] = Field(description="Worst first.")
+    warnings: Annotated[list[RiskWarning], KEPT] = Field(description="Worst first.")
     other_sizes: list[SizeView] = Field([], description="By the other methods; only with `detail` full.")
     assumptions: list[str] = Field([], description="Defaults that were used; only with `detail` full.")
     data: Provenance

@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema, field_validator, model_validator
 
 from crypto_mcp.models.analysis import Detail
 from crypto_mcp.models.answers import Contract
+from crypto_mcp.models.brevity import KEPT, ON_REQUEST, Brief
 from crypto_mcp.models.charts import ChartTheme
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
@@ -110,8 +111,10 @@ class ScanRow(Contract):
     change_percent: float | None = Field(None, description="Over 24 hours; null where history is shorter.")
     volume: float = Field(description="Of the last 24 hours, quote asset.")
     why: list[str] = Field(description="The facts that matched.")
-    levels: KeyLevels = Field(description="Where the next bars may turn.")
-    spark: str = Field(description="The last 16 closes as a picture.")
+    levels: Annotated[KeyLevels, Brief(only=("support", "resistance"))] = Field(
+        description="Where the next bars may turn."
+    )
+    spark: Annotated[str, ON_REQUEST] = Field(description="The last 16 closes as a picture.")
     closes: list[float] | None = Field(None, description="Those closes; only with `detail` full.")
 
 
@@ -120,7 +123,7 @@ class LeftOut(Contract):
 
     why: str = Field(description="The reason.")
     count: int = Field(description="How many.")
-    symbols: list[str] = Field(description="Some of them; all with `detail` full.")
+    symbols: Annotated[list[str], ON_REQUEST] = Field(description="Some of them; all with `detail` full.")
 
 
 class ScanData(Contract):
@@ -130,8 +133,8 @@ class ScanData(Contract):
     timeframes: list[Timeframe] = Field(description="Lengths of the bars.")
     bars: int = Field(description="Closed bars looked at, of each symbol and timeframe, at most.")
     last_bar: datetime = Field(description="Close of the newest bar of the first timeframe, UTC.")
-    age_seconds: float = Field(description="From that close to the scan.")
-    note: str | None = Field(None, description="What else a reader must know of the data.")
+    age_seconds: Annotated[float, KEPT] = Field(description="From that close to the scan.")
+    note: Annotated[str | None, KEPT] = Field(None, description="What else a reader must know of the data.")
 
 
 class MarketScan(Contract):

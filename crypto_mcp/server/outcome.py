@@ -39,19 +39,27 @@ class Outcome:
         """Whether the job ended without a result."""
         return self.status.finished and self.status is not JobState.DONE
 
-    def to_json(self, next_steps: Iterable[Mapping[str, Any]] = ()) -> bytes:
-        """The envelope as `Answer` describes it, without what has no value."""
+    def to_json(
+        self, next_steps: Iterable[Mapping[str, Any]] = (), *, told: bytes | None = None, more: Iterable[str] = ()
+    ) -> bytes:
+        """The envelope as `Answer` describes it, without what has no value.
+
+        `told` stands in place of a result that is not told whole, `more` names what it lacks. Then a job's timings are
+        left out too: `job_status` has them.
+        """
+        result = self.result if told is None else told
         fields = {
             "status": self.status,
             "job_id": self.job_id,
             "kind": self.kind,
             "attempts": self.attempts,
-            "result": None if self.result is None else orjson.Fragment(self.result),
+            "result": None if result is None else orjson.Fragment(result),
+            "more": list(more) or None,
             "cached": self.cached_in is not None,
             "cached_in": self.cached_in,
             "error": _present(self.error),
             "progress": _present(self.progress),
-            "timings": _present(self.timings),
+            "timings": _present(self.timings) if told is None else None,
             "next": list(next_steps) or None,
         }
         return orjson.dumps(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import dataclass
-from importlib.resources import files
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -24,7 +24,8 @@ from mcp.types import (
 from structlog.contextvars import get_contextvars
 
 from crypto_mcp.access.identity import current
-from crypto_mcp.server.rest import kind_entry
+from crypto_mcp.server.reference_pages import LanguagePages, contract, contract_part
+from crypto_mcp.server.tool_answers import Asked, ended
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -68,16 +69,27 @@ class Resources:
     def __init__(self, catalogue: Catalogue, default_wait: float) -> None:
         self._wait = default_wait
         self._kinds = {kind.name: kind for kind in catalogue.tools()}
-        self._contracts: dict[str, str] = {}
         self.places = [
             _Place(
                 "conditions", "Condition language", "How alerts, screens and strategies say what they wait for.",
-                _MARKDOWN, _conditions,
+                _MARKDOWN, self._conditions,
             ),
-            _Place("kinds/{kind}", "Contract", "All parameters and results of a tool.", _JSON, self._contract),
+            _Place(
+                "conditions/{group}", "Words of the condition language", "Arguments and examples of a group of words.",
+                _MARKDOWN, self._words,
+            ),
+            _Place("kinds/{kind}", "Contract", "Parameters and results of a tool, in short.", _JSON, self._contract),
+            _Place(
+                "kinds/{kind}/{part}", "Whole contract", "The schema of a tool's `params` or `result`.", _JSON,
+                self._contract_part,
+            ),
             _Place("jobs/{job_id}", "Job", "State and progress of a job.", _JSON, _job),
             *(self._of_kind(kind) for kind in catalogue if kind.resource),
         ]  # fmt: skip
+
+    @cached_property
+    def _language(self) -> LanguagePages:
+        return LanguagePages()
 
     async def listed(self, _: ServerRequestContext[Front], __: PaginatedRequestParams | None) -> ListResourcesResult:
         """Those without variables, and the contract of each tool."""
@@ -131,26 +143,38 @@ class Resources:
             outcome = await ctx.lifespan_context.answering.call(kind, values, wait=self._wait, trace=trace)
             if drawn and outcome.result is not None:
                 return str(orjson.loads(outcome.result)["png"])
-            return outcome.to_json().decode()
+            if outcome.result is None:
+                return outcome.to_json().decode()
+            return ended(kind, outcome, Asked(self._wait), values, ()).decode()
 
         return _Place(kind.resource, kind.title, kind.summary, _PNG if drawn else _JSON, read)
 
+    async def _conditions(self, _: ServerRequestContext[Front], __: dict[str, str]) -> str:
+        return self._language.start
+
+    async def _words(self, _: ServerRequestContext[Front], values: dict[str, str]) -> str:
+        return _found(self._language.pages.get(values["group"]), f"conditions/{values['group']}")
+
     async def _contract(self, _: ServerRequestContext[Front], values: dict[str, str]) -> str:
-        name = values["kind"]
-        if name not in self._kinds:
-            raise not_found(f"{SCHEME}kinds/{name}")
-        if name not in self._contracts:
-            self._contracts[name] = kind_entry(self._kinds[name]).model_dump_json()
-        return self._contracts[name]
+        kind = self._kinds.get(values["kind"])
+        said = None if kind is None else orjson.dumps(contract(kind, self._wait)).decode()
+        return _found(said, f"kinds/{values['kind']}")
+
+    async def _contract_part(self, _: ServerRequestContext[Front], values: dict[str, str]) -> str:
+        kind = self._kinds.get(values["kind"])
+        said = None if kind is None else contract_part(kind, values["part"])
+        return _found(said, f"kinds/{values['kind']}/{values['part']}")
+
+
+def _found(said: str | None, place: str) -> str:
+    if said is None:
+        raise not_found(f"{SCHEME}{place}")
+    return said
 
 
 def not_found(uri: str) -> MCPError:
     """There is nothing at this address."""
     return MCPError(INVALID_PARAMS, f"Resource not found: {uri[:200]}", {"uri": uri[:200]})
-
-
-async def _conditions(_: ServerRequestContext[Front], __: dict[str, str]) -> str:
-    return files("crypto_mcp.server").joinpath("conditions.md").read_text()
 
 
 async def _job(ctx: ServerRequestContext[Front], values: dict[str, str]) -> str:

@@ -32,17 +32,22 @@ def input_schema(model: type[BaseModel]) -> dict[str, Any]:
 
 
 def tool_input(kind: JobKind[Any, Any], default_wait: float) -> dict[str, Any]:
-    """Parameters of a kind's tool: the kind's own and `wait`."""
+    """Parameters of a kind's tool: the kind's own and those of every tool."""
     schema: dict[str, Any] = _lean(input_schema(kind.params))
     for told_elsewhere in ("description", "additionalProperties"):
         schema.pop(told_elsewhere, None)
-    schema.setdefault("properties", {})["wait"] = wait_schema(default_wait)
+    schema.setdefault("properties", {}).update(answer_inputs(default_wait))
     return schema
 
 
-def wait_schema(default: float) -> dict[str, Any]:
-    """How long to wait for a job. More than a request may take is capped, not refused."""
-    return {"type": "number", "default": default, "description": "Seconds."}
+PAGE = "page"
+
+
+def answer_inputs(default_wait: float) -> dict[str, Any]:
+    """Parameters of every tool that answers with a result: how long to wait for its job, in seconds (more than a
+    request may take is capped, not refused), and which fields of it to tell. The instructions explain them once.
+    """
+    return {"wait": {"type": "number", "default": default_wait}, "fields": {"type": "string"}}
 
 
 def answer_outline() -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from crypto_mcp.catalogue import CATALOGUE
 from crypto_mcp.errors import CryptoMcpError
 from crypto_mcp.models.timeframes import Timeframe
-from crypto_mcp.server.schemas import UNIT, input_schema
+from crypto_mcp.server.schemas import UNIT, answer_inputs, input_schema
 from crypto_mcp.server.tools import Tools
 from crypto_mcp.settings import ServerSettings
 
@@ -91,7 +91,7 @@ def _contract(tool: Tool, kind: JobKind[Any, Any] | None) -> str:
         return "\n\n".join([*parts, _parameters(tool.input_schema, tool.input_schema)])
     example = orjson.dumps({"name": kind.name, "arguments": dict(kind.example)}).decode()
     schema = input_schema(kind.params)
-    schema["properties"]["wait"] = tool.input_schema["properties"]["wait"]
+    schema["properties"] |= answer_inputs(ServerSettings().default_wait)
     scope = f"`{kind.scope}`" + (
         "" if kind.read_only else f", to change something `{kind.scope.partition(':')[0]}:write`"
     )

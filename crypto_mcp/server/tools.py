@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -25,18 +26,19 @@ from structlog.contextvars import bound_contextvars, get_contextvars
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
-from crypto_mcp.models.answers import Contract, ErrorBody, JobState
+from crypto_mcp.models.answers import Contract
 from crypto_mcp.server.answering import checked, longest_wait
 from crypto_mcp.server.confirmation import confirm
 from crypto_mcp.server.drawing import Charts, file_steps, png_of, wants_chart
 from crypto_mcp.server.mcp_logging import tell
-from crypto_mcp.server.outcome import Outcome, standing
+from crypto_mcp.server.outcome import standing
 from crypto_mcp.server.problems import surprise
-from crypto_mcp.server.schemas import answer_outline, input_schema, tool_input, wait_schema
+from crypto_mcp.server.schemas import PAGE, answer_inputs, answer_outline, input_schema, tool_input
+from crypto_mcp.server.tool_answers import ASKED, WHOLE, Asked, as_tool_result, ended, in_full, refusal
 from crypto_mcp.validation import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     from mcp.server.context import ServerRequestContext
 
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from crypto_mcp.server.answering import OnProgress
     from crypto_mcp.server.drawing import Drawing
     from crypto_mcp.server.front import Front
+    from crypto_mcp.server.outcome import Outcome
     from crypto_mcp.settings import ServerSettings
 
 Call: TypeAlias = "Callable[[ServerRequestContext[Front], dict[str, Any]], Awaitable[CallToolResult]]"
@@ -60,12 +63,13 @@ class Tools:
     def __init__(self, catalogue: Catalogue, settings: ServerSettings) -> None:
         self._default_wait = settings.default_wait
         self._longest_wait = longest_wait(settings)
+        self._catalogue = catalogue
         self._charts = Charts(catalogue)
         self._kinds = {kind.name: kind for kind in catalogue.tools()}
         self._tools = {tool.name: tool for tool in self._job_tools()}
         for name, kind in self._kinds.items():
-            if name in self._tools or "wait" in kind.params.model_fields:
-                raise ValueError(f"{name} has the name of a job tool, or a parameter `wait` of its own")
+            if name in self._tools or set(ASKED) & kind.params.model_fields.keys():
+                raise ValueError(f"{name} has the name of a job tool, or one of {ASKED} as a parameter of its own")
         self._calls: dict[str, Call] = {
             **{name: partial(self._call_kind, kind) for name, kind in self._kinds.items()},
             "job_status": self._job_status,
@@ -102,9 +106,9 @@ class Tools:
                 asked = await self._confirmed(ctx, params, arguments)
                 return asked or await call(ctx, arguments)
             except CryptoMcpError as error:
-                return _refusal(error)
+                return refusal(error)
             except Exception as error:  # noqa: BLE001 - the last line: the log has the cause, the client a reference
-                return _refusal(surprise(error))
+                return refusal(surprise(error))
 
     async def _confirmed(
         self, ctx: ServerRequestContext[Front], params: CallToolRequestParams, arguments: dict[str, Any]
@@ -113,22 +117,23 @@ class Tools:
         kind = self._kinds.get(params.name)
         if kind is None or kind.destroys is None:
             return None
-        question = kind.destroys(checked(kind, {name: arguments[name] for name in arguments if name != "wait"}))
+        question = kind.destroys(checked(kind, {name: arguments[name] for name in arguments if name not in ASKED}))
         return None if question is None else await confirm(ctx, question, params.input_responses)
 
     async def _call_kind(
         self, kind: JobKind[Any, Any], ctx: ServerRequestContext[Front], arguments: dict[str, Any]
     ) -> CallToolResult:
-        wait = self._wait(arguments.pop("wait", None))
-        trace = get_contextvars()["request_id"]
-        outcome = await ctx.lifespan_context.answering.call(
-            kind, arguments, wait=wait, trace=trace, on_progress=_reporter(ctx)
-        )
+        front, trace = ctx.lifespan_context, get_contextvars()["request_id"]
+        asked = self._asked(arguments)
+        completed = await front.callers.sessions.completed(current().client, kind, arguments)
+        if not asked.fields and in_full(completed):
+            asked = replace(asked, fields=WHOLE)
+        outcome = await front.answering.call(kind, completed, wait=asked.wait, trace=trace, on_progress=_reporter(ctx))
         await tell(ctx, kind.name, outcome)
-        answer = self._answer(outcome, [] if outcome.result is None else file_steps(kind, outcome.result))
+        answer = self._answer(outcome, asked, kind, arguments)
         if outcome.result is not None and wants_chart(kind, arguments):
             drawing = self._charts.of_result(kind.name, outcome.result)
-            answer.content.append(await self._picture(ctx, drawing, wait, trace))
+            answer.content.append(await self._picture(ctx, drawing, asked.wait, trace))
         return answer
 
     async def _picture(
@@ -145,43 +150,47 @@ class Tools:
         return TextContent(type="text", text=f"No chart: {reason}")
 
     async def _again(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
-        wait, changes = arguments.pop("wait", None), arguments.pop("changes", {})
+        about_the_answer = {name: arguments.pop(name) for name in ASKED if name in arguments}
+        changes = arguments.pop("changes", {})
         if arguments or not isinstance(changes, dict):
-            raise InvalidRequest("again takes `changes`, an object, and `wait`", hint='{"changes": {"symbol": "ETH"}}')
+            raise InvalidRequest(
+                "again takes `changes`, an object, `wait`, `fields` and `page`", hint='{"changes": {"symbol": "ETH"}}'
+            )
         kind, repeated = await ctx.lifespan_context.callers.sessions.repeated(current().client, changes)
-        return await self._call_kind(kind, ctx, repeated | ({} if wait is None else {"wait": wait}))
+        return await self._call_kind(kind, ctx, repeated | about_the_answer)
 
     async def _job_status(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
         record = await ctx.lifespan_context.answering.status(_job_id(arguments))
         return self._standing(record)
 
     async def _job_result(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
-        wait = self._wait(arguments.pop("wait", None))
-        outcome = await ctx.lifespan_context.answering.result(_job_id(arguments), wait=wait, on_progress=_reporter(ctx))
-        return self._answer(outcome)
+        asked = self._asked(arguments)
+        outcome = await ctx.lifespan_context.answering.result(
+            _job_id(arguments), wait=asked.wait, on_progress=_reporter(ctx)
+        )
+        return self._answer(outcome, asked, self._catalogue[outcome.of_kind] if outcome.of_kind else None)
 
     async def _job_cancel(self, ctx: ServerRequestContext[Front], arguments: dict[str, Any]) -> CallToolResult:
         record = await ctx.lifespan_context.answering.cancel(_job_id(arguments))
         return self._standing(record)
 
-    def _wait(self, asked: Any) -> float:
-        if asked is None:
-            return self._default_wait
-        if isinstance(asked, bool) or not isinstance(asked, (int, float)) or not asked >= 0:
-            raise InvalidRequest("wait: must be a number of seconds", hint="Leave it out, or give 0 or more.")
-        return float(min(asked, self._longest_wait))
+    def _asked(self, arguments: dict[str, Any]) -> Asked:
+        return Asked.taken(arguments, self._default_wait, self._longest_wait)
 
-    def _answer(self, outcome: Outcome, steps: Sequence[Mapping[str, Any]] = ()) -> CallToolResult:
-        if not outcome.status.finished:
-            steps = [self._result_step(outcome.job_id)]
-        return _result(outcome.to_json(steps), failed=outcome.failed)
+    def _answer(
+        self, outcome: Outcome, asked: Asked, kind: JobKind[Any, Any] | None, arguments: Mapping[str, Any] | None = None
+    ) -> CallToolResult:
+        if outcome.result is not None and kind is not None:
+            return as_tool_result(ended(kind, outcome, asked, arguments, file_steps(kind, outcome.result)))
+        steps = [] if outcome.status.finished else [self._result_step(outcome.job_id, asked.argument())]
+        return as_tool_result(outcome.to_json(steps), failed=outcome.failed)
 
     def _standing(self, record: JobRecord) -> CallToolResult:
         outcome = standing(record)
-        return _result(outcome.to_json([] if outcome.failed else [self._result_step(record.job_id)]))
+        return as_tool_result(outcome.to_json([] if outcome.failed else [self._result_step(record.job_id, {})]))
 
-    def _result_step(self, job_id: str | None) -> dict[str, Any]:
-        arguments = {"job_id": job_id, "wait": self._default_wait}
+    def _result_step(self, job_id: str | None, wanted: Mapping[str, Any]) -> dict[str, Any]:
+        arguments = {"job_id": job_id, "wait": self._default_wait, **wanted}
         return {"tool": "job_result", "arguments": arguments, "why": "waits for the result"}
 
     def _tool(self, name: str) -> Tool:
@@ -209,7 +218,7 @@ class Tools:
     def _job_tools(self) -> list[Tool]:
         by_id = input_schema(_JobId)
         waiting = input_schema(_JobId)
-        waiting["properties"]["wait"] = wait_schema(self._default_wait)
+        waiting["properties"] |= answer_inputs(self._default_wait) | {PAGE: {"type": "integer"}}
         return [
             Tool(
                 name="job_status",
@@ -241,7 +250,7 @@ class Tools:
                 description='Repeats your last call with some parameters changed, such as {"symbol": "ETH"}.',
                 input_schema={
                     "type": "object",
-                    "properties": {"changes": {"type": "object"}, "wait": wait_schema(self._default_wait)},
+                    "properties": {"changes": {"type": "object"}, **answer_inputs(self._default_wait)},
                 },
                 output_schema=answer_outline(),
                 annotations=ToolAnnotations(read_only_hint=True, open_world_hint=True),
@@ -267,15 +276,3 @@ def _reporter(ctx: ServerRequestContext[Front]) -> OnProgress:
             await ctx.session.report_progress(progress.fraction, 1.0, progress.words or None)
 
     return report
-
-
-def _result(answer: bytes, *, failed: bool = False) -> CallToolResult:
-    return CallToolResult(
-        content=[TextContent(type="text", text=answer.decode())],
-        structured_content=orjson.loads(answer),
-        is_error=failed,
-    )
-
-
-def _refusal(error: CryptoMcpError) -> CallToolResult:
-    return _result(Outcome(JobState.FAILED, error=ErrorBody.of(error)).to_json(), failed=True)

@@ -83,7 +83,7 @@ async def test_tools_are_listed_and_called(how: str, address: str, stores: Setti
         }  # fmt: skip
         echo = tools["echo"]
         assert echo.input_schema["required"] == ["text"]
-        assert set(echo.input_schema["properties"]) == {"text", "times", "wait"}
+        assert set(echo.input_schema["properties"]) == {"text", "times", "wait", "fields"}
         assert '{"text":"hello"}' in (echo.description or "")
         assert echo.output_schema is not None
         assert set(echo.output_schema["properties"]) == {"status", "result", "error"}

@@ -51,15 +51,24 @@ async def test_resources_are_listed_and_read(address: str, text: str) -> None:
         listed = {str(resource.uri) for resource in (await client.list_resources()).resources}
         assert {"crypto://conditions", "crypto://kinds/echo"} <= listed
         templates = {each.uri_template for each in (await client.list_resource_templates()).resource_templates}
-        assert templates == {"crypto://kinds/{kind}", "crypto://jobs/{job_id}", "crypto://echoes/{text}/{times}"}
+        assert templates == {
+            "crypto://kinds/{kind}", "crypto://kinds/{kind}/{part}", "crypto://conditions/{group}",
+            "crypto://jobs/{job_id}", "crypto://echoes/{text}/{times}",
+        }  # fmt: skip
 
         async def read(uri: str) -> str:
             (content,) = (await client.read_resource(uri)).contents
             assert isinstance(content, TextResourceContents)
             return content.text
 
-        assert "condition language" in await read("crypto://conditions")
+        language = await read("crypto://conditions")
+        for group, word in re.findall(r"^- ([a-z-]+): (\w+)", language, re.MULTILINE):
+            assert f"`{word}(" in await read(f"crypto://conditions/{group}")
+        assert "engulfing" in await read("crypto://conditions/candlestick-patterns")
         assert json.loads(await read("crypto://kinds/echo"))["params_schema"]["required"] == ["text"]
+        whole = json.loads(await read("crypto://kinds/echo/params"))
+        assert whole["properties"]["times"]["maximum"] == 10
+        assert "text" in json.loads(await read("crypto://kinds/echo/result"))["properties"]
         answer = json.loads(await read(f"crypto://echoes/{text}%20x/2"))
         assert answer["result"]["text"] == f"{text} x" * 2
         job = (await client.call_tool("uncached", {"text": text})).structured_content
@@ -68,6 +77,8 @@ async def test_resources_are_listed_and_read(address: str, text: str) -> None:
         for uri, said in (
             ("crypto://nothing", "not found"),
             ("crypto://kinds/ecko", "not found"),
+            ("crypto://kinds/echo/other", "not found"),
+            ("crypto://conditions/other", "not found"),
             ("crypto://jobs/0123456789ab", "there is no job"),
             (f"crypto://echoes/{text}/99", "times"),
         ):
