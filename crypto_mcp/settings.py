@@ -23,6 +23,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     SecretStr,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -121,6 +122,22 @@ class AccessSettings(Group):
     client_limit: NonNegativeInt = Field(
         600, description="Units a client's key may use in a minute; 0: no limit. The user of this machine has none."
     )
+
+
+class ClientSettings(Group):
+    """The front end that commands such as `call` and `jobs` ask, if it is not the one of this machine."""
+
+    url: str | None = Field(None, description="Its address, such as https://crypto.example.com; else SERVER's.")
+    key: SecretStr | None = Field(None, description="API key or access token. A file is safer than a variable.")
+    key_file: Path | None = Field(
+        None, description="File with the key, which nobody but its owner may read; - is standard input."
+    )
+    ca_file: Path | None = Field(None, description="Certificates to trust in place of the system's, PEM.")
+
+    @field_validator("key_file", "ca_file")
+    @classmethod
+    def _of_home(cls, path: Path | None) -> Path | None:
+        return path if path is None else path.expanduser()
 
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -481,6 +498,7 @@ class Settings(BaseSettings):
     mongo: MongoSettings = MongoSettings()
     postgres: PostgresSettings = PostgresSettings()
     server: ServerSettings = ServerSettings()
+    client: ClientSettings = ClientSettings()
     access: AccessSettings = AccessSettings()
     oauth: OAuthSettings = OAuthSettings()
     queue: QueueSettings = QueueSettings()

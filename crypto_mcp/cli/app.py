@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from crypto_mcp.cli import (
@@ -25,11 +29,25 @@ from crypto_mcp.cli import (
 
 app = typer.Typer(
     name="crypto-mcp",
-    help="Crypto trading analysis as a worker system, asked through MCP.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+Url = Annotated[str | None, typer.Option(help="Front end to ask, such as https://crypto.example.com.")]
+KeyFile = Annotated[
+    Path | None, typer.Option(help="File with the API key to ask with, mode 600; - reads it from standard input.")
+]
+
+
+@app.callback()
+def which_front_end(url: Url = None, key_file: KeyFile = None) -> None:
+    """Crypto trading analysis as a worker system, asked through MCP."""
+    # A key itself is no option: every process of a machine may read the arguments of the others.
+    for name, value in (("URL", url), ("KEY_FILE", key_file)):
+        if value is not None:
+            os.environ[f"CRYPTO_MCP_CLIENT__{name}"] = str(value)
+
 
 _TO_RUN, _TO_USE, _TO_CARE = "To run it", "To use it", "To look after it"
 

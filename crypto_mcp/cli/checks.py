@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from crypto_mcp.cli.check_channels import channels
 from crypto_mcp.cli.check_issuer import issuer
 from crypto_mcp.cli.findings import Finding, Level
-from crypto_mcp.cli.front_end import front_end
+from crypto_mcp.cli.front_end import own_front_end
 from crypto_mcp.errors import CryptoMcpError
 from crypto_mcp.job_kind import LISTS
 from crypto_mcp.jobs.connection import connect
@@ -183,7 +183,7 @@ async def _exchange(settings: Settings) -> list[Finding]:
 async def _front_end(settings: Settings) -> list[Finding]:
 
     def ask() -> dict[str, Any]:
-        with front_end(settings) as client:
+        with own_front_end(settings) as client:
             return client.health() | {"url": client.url}
 
     try:

@@ -2,33 +2,119 @@
 
 from __future__ import annotations
 
+import os
+import ssl
+import stat
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx2
 
+from crypto_mcp.cli.configuration import BadSettings
 from crypto_mcp.client import CryptoMcp
 from crypto_mcp.errors import Unavailable
 from crypto_mcp.local.ports import http_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    from crypto_mcp.settings import Settings
+    from crypto_mcp.settings import ClientSettings, Settings
 
-_START = "Start everything with `crypto-mcp run`, or set CRYPTO_MCP_SERVER__HOST and CRYPTO_MCP_SERVER__PORT."
+_START = "Start everything with `crypto-mcp run`, or set CRYPTO_MCP_CLIENT__URL (or --url) to a front end elsewhere."
+_ELSEWHERE = "Is CRYPTO_MCP_CLIENT__URL (or --url) the address of a front end, and CRYPTO_MCP_CLIENT__CA_FILE its CA?"
 _PATIENCE = 10.0
 """Seconds that somebody at a terminal is kept waiting because the front end asks for a pause."""
+
+_LONGEST_KEY = 16_384
 
 
 @contextmanager
 def front_end(settings: Settings) -> Iterator[CryptoMcp]:
-    """A client of the front end of these settings. Raises `Unavailable` with what to do if nobody answers."""
-    url = http_url(settings.server.host, settings.server.port)
-    with CryptoMcp(url, timeout=settings.server.request_timeout + 5, retries=1, longest_pause=_PATIENCE) as client:
+    """A client of the front end that commands ask. Raises `Unavailable` with what to do if nobody answers."""
+    with _client(settings, settings.client) as client:
+        yield client
+
+
+@contextmanager
+def own_front_end(settings: Settings) -> Iterator[CryptoMcp]:
+    """A client of the front end on this machine, whichever one commands ask."""
+    with _client(settings, type(settings.client)()) as client:
+        yield client
+
+
+@contextmanager
+def _client(settings: Settings, asked: ClientSettings) -> Iterator[CryptoMcp]:
+    url = http_url(settings.server.host, settings.server.port) if asked.url is None else _address(asked.url)
+    with CryptoMcp(
+        url,
+        key=_key(asked, url),
+        timeout=settings.server.request_timeout + 5,
+        retries=1,
+        longest_pause=_PATIENCE,
+        verify=_trusted(asked),
+    ) as client:
         try:
             yield client
         except Unavailable as error:
             if not isinstance(error.__cause__, httpx2.TransportError):
                 raise
-            raise Unavailable(error.message, hint=_START) from error
+            raise Unavailable(error.message, hint=_START if asked.url is None else _ELSEWHERE) from error
+
+
+def _address(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.username is None
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadSettings(
+            "what is given as the front end's address is none",
+            hint="Such as https://crypto.example.com, no name in it.",
+        )
+    return url
+
+
+def _key(asked: ClientSettings, url: str) -> str | None:
+    """The key to ask with. `BadSettings` where others could read it, here or on its way."""
+    if asked.key is not None and asked.key_file is not None:
+        raise BadSettings("there is a key and a file with one", hint="Give one: the file is safer.")
+    if asked.key_file is not None:
+        key = _from_file(asked.key_file)
+    elif asked.key is not None:
+        key = asked.key.get_secret_value().strip()
+    else:
+        return None
+    if not key or not all("!" <= character <= "~" for character in key):
+        raise BadSettings("what is given as the key is none", hint="A key is one word: cmcp_...")
+    parts = urlsplit(url)
+    if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise BadSettings(f"the key would go to {parts.hostname} unencrypted", hint="Give an https:// address.")
+    return key
+
+
+def _from_file(path: Path) -> str:
+    if str(path) == "-":
+        return sys.stdin.read(_LONGEST_KEY).strip()
+    try:
+        with path.open() as file:
+            # Of the open file, so that it is the one that is read.
+            mode = os.fstat(file.fileno()).st_mode
+            if stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
+                raise BadSettings(f"others may read or change the key in {path}", hint=f"chmod 600 {path}")
+            return file.read(_LONGEST_KEY).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        said = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise BadSettings(f"the key in {path} cannot be read: {said}", hint="Is it the right file?") from None
+
+
+def _trusted(asked: ClientSettings) -> ssl.SSLContext | bool:
+    if asked.ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=asked.ca_file)
+    except (OSError, ssl.SSLError):
+        raise BadSettings(f"there are no certificates in {asked.ca_file}", hint="It must be PEM.") from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from crypto_mcp.cli.front_end import front_end
+from crypto_mcp.cli.front_end import own_front_end
 from crypto_mcp.cli.render import in_words
 from crypto_mcp.client import result_of
 from crypto_mcp.errors import CryptoMcpError, TimedOut, Unavailable
@@ -74,7 +74,7 @@ async def _start_and_wait(settings: Settings, console: Console, *, live: bool) -
 def _first_call(settings: Settings, console: Console) -> dict[str, Any]:
     """A real call, once the front end says that it reaches everything; however long the worker takes to be ready."""
     deadline = time.monotonic() + _HEALTHY_WITHIN
-    with front_end(settings) as client:
+    with own_front_end(settings) as client:
         while (health := client.health())["status"] == "down":
             if time.monotonic() > deadline:
                 raise Unavailable(f"the front end is not healthy: {health}", hint="`crypto-mcp doctor` says why.")
