@@ -1,7 +1,7 @@
 """The front end's processes, all on one port.
 
-The parent imports the application once and forks: four processes answer 1.1 s after the start, where uvicorn's own
-`workers`, each an interpreter that imports everything anew, took 2.5 s on the same two cores.
+The parent imports the application once and forks, which takes a good second of computing for four processes. uvicorn's
+own `workers` are interpreters that import everything anew, and take that second each.
 """
 
 from __future__ import annotations
