@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,8 @@ from crypto_mcp.models.answers import JobState
 from tests.server.running import worker
 from tests.workers import warming_kinds
 from tests.workers.rig import Rig, until
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +53,14 @@ async def test_other_kinds_stay_on_their_list_until_the_worker_is_warm(
 
 async def _known(rig: Rig, name: str) -> bool:
     return name in await known_workers(rig.redis)
+
+
+def test_a_worker_takes_jobs_before_the_libraries_that_draw_and_that_solve_are_imported() -> None:
+    """They come while it warms up: the first analysis needs none of them."""
+    program = (
+        "import sys; from crypto_mcp.catalogue import CATALOGUE; from workers.handlers import prepare_process; "
+        "prepare_process(CATALOGUE.on('analysis:queue')); "
+        "print(*({'matplotlib', 'scipy.optimize', 'scipy.special', 'scipy.stats'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
