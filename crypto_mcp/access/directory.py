@@ -39,6 +39,7 @@ class KeyRecord:
         digest: keyed hash of the whole key.
         expires_at: from then on it is refused; None: never.
         allowed_ips: networks its client may come from; empty: any.
+        signing_key: public key (Ed25519) that its holder signs with, if one is registered.
     """
 
     key_id: str
@@ -51,6 +52,7 @@ class KeyRecord:
     last_used_at: datetime | None
     revoked_at: datetime | None
     allowed_ips: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
+    signing_key: bytes | None = None
 
     def state(self, now: datetime) -> str:
         """`active`, `revoked` or `expired`."""
@@ -136,6 +138,7 @@ class Directory:
                 raise InvalidRequest(f"key {key_id} was revoked", hint="Make a new one with `crypto-mcp keys create`.")
             expires = None if lifetime is None else now + lifetime
             await self._insert(connection, key, old.client_id, old.scopes, expires, key_id)
+            await _set_signing_key(connection, key.key_id, old.signing_key)
             ends = now + overlap if old.expires_at is None else min(old.expires_at, now + overlap)
             await connection.execute("UPDATE api_keys SET expires_at = $2 WHERE key_id = $1", key_id, ends)
             await record(connection, actor, "key.rotate", key_id, {"client": old.client_id, "new": key.key_id})
@@ -150,6 +153,15 @@ class Directory:
             if status == "UPDATE 0":
                 raise _unknown(key_id)
             await record(connection, actor, "key.revoke", key_id)
+
+    async def set_signing_key(self, key_id: str, public: bytes | None, *, actor: str) -> None:
+        """From now on the key's holder signs with the private half of this one (32 bytes, Ed25519), and with nothing
+        else; None: with the secret that goes with the key. `UnknownKey` if there is none.
+        """
+        async with self._postgres.connection() as connection, connection.transaction():
+            await _set_signing_key(connection, key_id, public)
+            detail = {"public": None if public is None else public.hex()}
+            await record(connection, actor, "key.signing_key", key_id, detail)
 
     async def used(self, key_ids: Iterable[str]) -> None:
         """Notes that these keys were used now."""
@@ -170,7 +182,7 @@ class Directory:
 
 _SELECT = (
     "SELECT k.key_id, k.client_id, c.role, k.scopes, k.digest, k.created_at, k.expires_at, k.last_used_at, "
-    "k.revoked_at, c.allowed_ips FROM api_keys k JOIN clients c USING (client_id)"
+    "k.revoked_at, c.allowed_ips, k.signing_key FROM api_keys k JOIN clients c USING (client_id)"
 )
 
 
@@ -184,8 +196,17 @@ def _record(row: asyncpg.Record | None) -> KeyRecord | None:
             "role": Role(fields["role"]),
             "scopes": frozenset(fields["scopes"]),
             "allowed_ips": tuple(fields["allowed_ips"]),
+            "signing_key": None if fields["signing_key"] is None else bytes.fromhex(fields["signing_key"]),
         }
     )
+
+
+async def _set_signing_key(connection: asyncpg.Connection, key_id: str, public: bytes | None) -> None:
+    status = await connection.execute(
+        "UPDATE api_keys SET signing_key = $2 WHERE key_id = $1", key_id, None if public is None else public.hex()
+    )
+    if status == "UPDATE 0":
+        raise _unknown(key_id)
 
 
 async def _ensure_client(connection: asyncpg.Connection, client_id: str, role: Role, networks: Sequence[Any]) -> None:

@@ -42,6 +42,7 @@ class Identity:
         scopes: what it may do.
         by: how: by an API key, by an access token, or as the user of this machine, who needs neither.
         key_id: of the API key.
+        signing_key: public key (Ed25519) that the key's holder signs with; None: the secret that goes with the key.
         expires_at: when key or token ends; None: never.
     """
 
@@ -50,6 +51,7 @@ class Identity:
     by: Literal["key", "token", "machine"]
     key_id: str | None = None
     expires_at: datetime | None = None
+    signing_key: bytes | None = None
 
     @property
     def local(self) -> bool:

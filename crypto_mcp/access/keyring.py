@@ -68,7 +68,7 @@ class Keyring:
         if record.allowed_ips and (address is None or not any(address in network for network in record.allowed_ips)):
             raise Forbidden("this client may not come from this address", hint="Its allow-list names the networks.")
         await self._note_use(record.key_id)
-        return Identity(record.client_id, record.scopes, "key", record.key_id, record.expires_at)
+        return Identity(record.client_id, record.scopes, "key", record.key_id, record.expires_at, record.signing_key)
 
     async def _record(self, key_id: str) -> KeyRecord | None:
         known = self._known.get(key_id)

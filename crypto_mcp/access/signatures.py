@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
-from crypto_mcp.access.signing import COVERED, BadSignature, content_digest, signature_base, signing_secret
+from crypto_mcp.access.signing import (
+    COVERED,
+    ED25519,
+    HMAC,
+    BadSignature,
+    content_digest,
+    signature_base,
+    signing_secret,
+)
 from crypto_mcp.errors import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -39,8 +47,11 @@ class Signatures:
         self._pepper = pepper
         self._clock = clock
 
-    async def check(self, request: Request, client: str, key_id: str) -> None:
+    async def check(self, request: Request, client: str, key_id: str, public: bytes | None = None) -> None:
         """Returns if the holder of this key signed this request, just now, for the first time.
+
+        With a `public` key (Ed25519) registered for it, only its private half signs: the secret made of the pepper,
+        which whoever has the pepper knows, no longer does.
 
         Raises:
             BadSignature: which says what is wrong, never what would be right.
@@ -48,12 +59,11 @@ class Signatures:
         """
         names, parameters, given = _read(request)
         said = {name: number or text for name, number, text in _PARAMETERS.findall(parameters)}
-        self._check_claims(names, said, key_id)
+        self._check_claims(names, said, key_id, HMAC if public is None else ED25519)
         if request.headers["content-digest"] != content_digest(request.body):
             raise _bad("the Content-Digest is not of this body")
-        secret = signing_secret(self._pepper, key_id).encode()
-        mac = hmac.digest(secret, signature_base(request, names, parameters), hashlib.sha256)
-        if not hmac.compare_digest(mac, given):
+        base = signature_base(request, names, parameters)
+        if not (self._holds(base, given, key_id) if public is None else _verifies(base, given, public)):
             raise _bad("the signature is not of this request with this key")
         try:
             fresh = await self._redis.set(f"nonce:{client}:{said['nonce']}", b"", nx=True, ex=2 * WINDOW)
@@ -64,17 +74,32 @@ class Signatures:
         if not fresh:
             raise _bad("the signature was used before")
 
-    def _check_claims(self, names: Sequence[str], said: Mapping[str, str], key_id: str) -> None:
+    def _holds(self, base: bytes, given: bytes, key_id: str) -> bool:
+        mac = hmac.digest(signing_secret(self._pepper, key_id).encode(), base, hashlib.sha256)
+        return hmac.compare_digest(mac, given)
+
+    def _check_claims(self, names: Sequence[str], said: Mapping[str, str], key_id: str, algorithm: str) -> None:
         missing = [name for name in COVERED if name not in names]
         if missing:
             raise _bad(f"the signature does not cover {missing[0]}")
-        if said.get("alg") != "hmac-sha256" or said.get("keyid") != key_id:
-            raise _bad("alg must be hmac-sha256 and keyid the id of the key the request comes with")
+        if said.get("alg") != algorithm or said.get("keyid") != key_id:
+            raise _bad(f"alg must be {algorithm} and keyid the id of the key the request comes with")
         if not _NONCE.fullmatch(said.get("nonce", "")):
             raise _bad("the nonce must be 16 to 64 of A-Z a-z 0-9 _ -")
         created = said.get("created", "")
         if not created.isdigit() or abs(self._clock() - int(created[:12])) > WINDOW:
             raise _bad(f"created must be within {WINDOW} s of this clock")
+
+
+def _verifies(base: bytes, given: bytes, public: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(given, base)
+    except InvalidSignature:
+        return False
+    return True
 
 
 def _read(request: Request) -> tuple[list[str], str, bytes]:

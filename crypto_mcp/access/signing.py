@@ -5,7 +5,8 @@ alg="hmac-sha256"
     Signature: sig=:base64 of HMAC-SHA256 over the signature base:
 
 The secret belongs to an API key and is never sent: it is made of the pepper and the key's id (HMAC-SHA256), so nothing
-of it is stored. A signature is good for a minute, and once: its nonce is kept in Redis db 1 for as long.
+of it is stored. Or the key's holder has a key pair (alg="ed25519"), of which only the public half is known here. A
+signature is good for a minute, and once: its nonce is kept in Redis db 1 for as long.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from crypto_mcp.errors import Forbidden
+from crypto_mcp.errors import Forbidden, InvalidRequest
 from crypto_mcp.models.answers import LOCAL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 COVERED = ("@method", "@path", "@query", "content-digest")
+HMAC, ED25519 = "hmac-sha256", "ed25519"
+_PEM = "-----BEGIN "
 
 
 class BadSignature(Forbidden):
@@ -81,15 +84,54 @@ def signature_base(request: Request, names: Sequence[str], parameters: str) -> b
     return "\n".join([*lines, f'"@signature-params": ({listed}){parameters}']).encode()
 
 
+def public_key(pem: str) -> bytes:
+    """The 32 bytes of an Ed25519 public key in PEM. `InvalidRequest` for anything else, a private key above all."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise InvalidRequest("that is no Ed25519 public key in PEM", hint="openssl pkey -in private.pem -pubout")
+    return key.public_bytes_raw()
+
+
+def _signer(secret: str) -> tuple[str, Callable[[bytes], bytes]]:
+    """The algorithm of a secret, and what signs with it."""
+    if not secret.lstrip().startswith(_PEM):
+        return HMAC, lambda base: hmac.digest(secret.encode(), base, hashlib.sha256)
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(secret.strip().encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise InvalidRequest(
+            "that is no Ed25519 private key in PEM without a password", hint="openssl genpkey -algorithm ed25519"
+        )
+    return ED25519, key.sign
+
+
 def sign(request: Request, key_id: str, secret: str, now: int | None = None) -> dict[str, str]:
-    """The three headers that make a request a signed one."""
+    """The three headers that make a request a signed one.
+
+    `secret` is the signing secret of the key, or the private key (Ed25519, PEM) whose public half is registered for it.
+    `InvalidRequest` for a private key of another kind.
+    """
+    algorithm, signer = _signer(secret)
     digest = content_digest(request.body)
     signed = Request(request.method, request.path, request.query, request.body, {"content-digest": digest})
     parameters = (
         f';created={int(time.time()) if now is None else now};nonce="{secrets.token_urlsafe(18)}"'
-        f';keyid="{key_id}";alg="hmac-sha256"'
+        f';keyid="{key_id}";alg="{algorithm}"'
     )
-    mac = hmac.digest(secret.encode(), signature_base(signed, COVERED, parameters), hashlib.sha256)
+    mac = signer(signature_base(signed, COVERED, parameters))
     names = " ".join(f'"{name}"' for name in COVERED)
     return {
         "Content-Digest": digest,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import ssl
-import stat
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,13 +10,13 @@ from urllib.parse import urlsplit
 import httpx2
 
 from crypto_mcp.cli.configuration import BadSettings
+from crypto_mcp.cli.private_files import read_private
 from crypto_mcp.client import CryptoMcp
 from crypto_mcp.errors import Unavailable
 from crypto_mcp.local.ports import http_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from crypto_mcp.settings import ClientSettings, Settings
 
@@ -27,8 +24,6 @@ _START = "Start everything with `crypto-mcp run`, or set CRYPTO_MCP_CLIENT__URL 
 _ELSEWHERE = "Is CRYPTO_MCP_CLIENT__URL (or --url) the address of a front end, and CRYPTO_MCP_CLIENT__CA_FILE its CA?"
 _PATIENCE = 10.0
 """Seconds that somebody at a terminal is kept waiting because the front end asks for a pause."""
-
-_LONGEST_KEY = 16_384
 
 
 @contextmanager
@@ -83,7 +78,7 @@ def _key(asked: ClientSettings, url: str) -> str | None:
     if asked.key is not None and asked.key_file is not None:
         raise BadSettings("there is a key and a file with one", hint="Give one: the file is safer.")
     if asked.key_file is not None:
-        key = _from_file(asked.key_file)
+        key = read_private(asked.key_file, "key")
     elif asked.key is not None:
         key = asked.key.get_secret_value().strip()
     else:
@@ -94,21 +89,6 @@ def _key(asked: ClientSettings, url: str) -> str | None:
     if parts.scheme != "https" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
         raise BadSettings(f"the key would go to {parts.hostname} unencrypted", hint="Give an https:// address.")
     return key
-
-
-def _from_file(path: Path) -> str:
-    if str(path) == "-":
-        return sys.stdin.read(_LONGEST_KEY).strip()
-    try:
-        with path.open() as file:
-            # Of the open file, so that it is the one that is read.
-            mode = os.fstat(file.fileno()).st_mode
-            if stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise BadSettings(f"others may read or change the key in {path}", hint=f"chmod 600 {path}")
-            return file.read(_LONGEST_KEY).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise BadSettings(f"the key in {path} cannot be read: {said}", hint="Is it the right file?") from None
 
 
 def _trusted(asked: ClientSettings) -> ssl.SSLContext | bool:

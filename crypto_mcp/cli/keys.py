@@ -6,6 +6,7 @@ import asyncio
 import getpass
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -158,12 +159,41 @@ def show_signing_secret(key_id: KeyId) -> None:
 
     async def work() -> str:
         async with _directory() as (directory, settings):
-            if await directory.find(key_id) is None:
+            found = await directory.find(key_id)
+            if found is None:
                 raise InvalidRequest(f"there is no key {key_id!r}", hint="`crypto-mcp keys list` shows them.")
+            if found.signing_key is not None:
+                raise InvalidRequest(
+                    f"key {key_id} signs with a key pair of its holder", hint="`keys signing-key --remove` ends that."
+                )
             assert settings.access.pepper is not None
             return signing_secret(settings.access.pepper.get_secret_value(), key_id)
 
     print(asyncio.run(work()))
+
+
+@app.command("signing-key")
+def register_signing_key(
+    key_id: KeyId,
+    public: Annotated[Path | None, typer.Argument(help="File with an Ed25519 public key in PEM.")] = None,
+    remove: Annotated[bool, typer.Option(help="Back to the secret of `keys signing-secret`.")] = False,
+) -> None:
+    """Have a key's holder sign with a key pair of their own, whose private half never leaves them."""
+    from crypto_mcp.access.signing import public_key
+
+    if (public is None) != remove:
+        raise InvalidRequest("give a file with a public key, or --remove", hint="crypto-mcp keys signing-key KEY FILE")
+    try:
+        registered = None if public is None else public_key(public.read_text())
+    except (OSError, UnicodeDecodeError):
+        raise InvalidRequest(f"{public} cannot be read", hint="Is it the right file?") from None
+
+    async def work() -> None:
+        async with _directory() as (directory, _):
+            await directory.set_signing_key(key_id, registered, actor=_actor())
+
+    asyncio.run(work())
+    print(f"{key_id} signs with {'its secret' if registered is None else 'the private half of that key'}.")
 
 
 def _show(key: ApiKey, lifetime: timedelta | None) -> None:

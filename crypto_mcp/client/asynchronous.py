@@ -41,7 +41,8 @@ class AsyncCryptoMcp:
     Args:
         url: where the front end is.
         key: API key; a front end on this machine may need none.
-        signing_secret: of that key (`crypto-mcp keys signing-secret`), for what must be signed.
+        signing_secret: of that key (`crypto-mcp keys signing-secret`), for what must be signed; or the text of the
+            private key (Ed25519, PEM) whose public half is registered for it (`crypto-mcp keys signing-key`).
         timeout: seconds for connecting, and for an answer that nobody waits with on purpose.
         retries: how often a request is sent again.
         longest_pause: seconds; a refusal that asks for a longer pause is raised at once, with its `retry_after`.

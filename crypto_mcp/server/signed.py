@@ -34,4 +34,4 @@ async def require_signature(http: HttpRequest) -> None:
         body=await http.body(),
         headers=headers,
     )
-    await front.signatures.check(request, identity.client, identity.key_id)
+    await front.signatures.check(request, identity.client, identity.key_id, identity.signing_key)

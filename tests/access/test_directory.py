@@ -116,3 +116,24 @@ async def test_the_audit_log_shows_every_change_and_cannot_be_changed(
     assert (await verify(postgres_database)).broken_at == 2
     await postgres_database.execute("DELETE FROM audit WHERE seq = 2")
     assert (await verify(postgres_database)).broken_at == 2
+
+
+async def test_a_signing_key_is_kept_with_its_key_and_goes_on_when_that_is_rotated(
+    directory: Directory, postgres_database: asyncpg.Connection
+) -> None:
+    """So that a rotation does not bring back the secret that the pair replaced; who registered it is written down."""
+    key, public = await directory.create("me", Role.TRADER, actor="test"), bytes(range(32))
+    with pytest.raises(UnknownKey):
+        await directory.set_signing_key("abcdefghijkl", public, actor="test")
+    await directory.set_signing_key(key.key_id, public, actor="ops")
+    renewed = await directory.rotate(key.key_id, actor="test", overlap=timedelta(0), lifetime=None)
+    for key_id in (key.key_id, renewed.key_id):
+        found = await directory.find(key_id)
+        assert found is not None
+        assert found.signing_key == public
+    await directory.set_signing_key(renewed.key_id, None, actor="ops")
+    found = await directory.find(renewed.key_id)
+    assert found is not None
+    assert found.signing_key is None
+    rows = await postgres_database.fetch("SELECT actor FROM audit WHERE action = 'key.signing_key'")
+    assert [row["actor"] for row in rows] == ["ops", "ops"]

@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from crypto_mcp.cli.configuration import BadSettings
 from crypto_mcp.cli.front_end import front_end, own_front_end
@@ -124,3 +127,43 @@ def test_this_machine_is_asked_where_it_is_meant() -> None:
     elsewhere = ClientSettings.model_validate({"url": "https://example.com", "key": "cmcp_x"})
     with own_front_end(Settings(_env_file=None, client=elsewhere)) as client:
         assert client.url == "http://127.0.0.1:8080"
+
+
+async def test_a_key_pair_is_registered_and_signs_on_the_command_line(
+    command: Command, door: str, closed: Settings, directory: Directory, tmp_path: Path
+) -> None:
+    """As docs/security.md says it is done; the private half stays in its file, which nobody else may read."""
+    name, headers = await with_key(directory)
+    key_id = headers["Authorization"].removeprefix("Bearer cmcp_").partition("_")[0]
+    pair = Ed25519PrivateKey.generate()
+    private, public = tmp_path / "private.pem", tmp_path / "public.pem"
+    private.write_bytes(pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(pair.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    pepper = closed.access.pepper
+    assert pepper is not None
+    operator = {
+        "CRYPTO_MCP_ACCESS__PEPPER": pepper.get_secret_value(),
+        "CRYPTO_MCP_POSTGRES__URL": closed.postgres.url.get_secret_value(),
+    }
+    for wrong in ((str(private),), (), (str(public), "--remove")):
+        status, _, err = await command("keys", "signing-key", key_id, *wrong, **operator)
+        assert status == 1, err
+    status, _, err = await command("keys", "signing-key", key_id, str(public), **operator)
+    assert status == 0, err
+    status, _, err = await command("keys", "signing-secret", key_id, **operator)
+    assert status == 1
+    assert "key pair" in err
+
+    path = f"/v1/users/{name}/export"
+    sign = ("sign", "GET", path, "--key-id", key_id, "--private-key", str(private))
+    private.chmod(0o644)
+    status, _, err = await command(*sign)
+    assert status == 1
+    assert "chmod 600" in err
+    private.chmod(0o600)
+    status, out, err = await command(*sign)
+    assert status == 0, err
+    signature = dict(line.split(": ", 1) for line in out.splitlines())
+    async with httpx2.AsyncClient(base_url=door, headers=headers) as http:
+        assert (await http.get(path, headers=signature)).status_code == 200
+        assert (await http.get(path, headers=signature)).status_code == 403

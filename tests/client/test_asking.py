@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from crypto_mcp.access.roles import Role
 from crypto_mcp.access.signing import BadSignature, signing_secret
@@ -301,3 +303,21 @@ async def test_sensitive_operations_are_signed(door: str, directory: Directory) 
         assert "counts" in things[-1]
     with pytest.raises(InvalidRequest, match="goes with an API key"):
         CryptoMcp(door, signing_secret="cmcs_x")
+
+
+async def test_sensitive_operations_are_signed_with_a_key_pair_once_it_is_registered(
+    door: str, directory: Directory
+) -> None:
+    """From then on the secret that anybody with the pepper could make is no longer enough."""
+    name, pair = f"c{secrets.token_hex(4)}", Ed25519PrivateKey.generate()
+    key = await directory.create(name, Role.TRADER, actor="test")
+    await directory.set_signing_key(key.key_id, pair.public_key().public_bytes_raw(), actor="test")
+    private = pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    async with AsyncCryptoMcp(door, key.text, signing_secret=private) as crypto:
+        things = [thing async for thing in crypto.export_user(name)]
+        assert "counts" in things[-1]
+        (mine,) = [thing for thing in things if thing.get("place") == "api_keys"]
+        assert pair.public_key().public_bytes_raw().hex() in str(mine)
+    async with AsyncCryptoMcp(door, key.text, signing_secret=signing_secret(PEPPER, key.key_id)) as crypto:
+        with pytest.raises(BadSignature, match="ed25519"):
+            await anext(crypto.export_user(name))

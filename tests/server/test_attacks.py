@@ -50,12 +50,18 @@ TABLE: dict[str, list[tuple[str, str]]] = {
     ],
     "replayed signature": [
         (SIGNING, "test_a_signed_request_passes_once"),
+        (SIGNING, "test_who_has_a_key_pair_signs_with_its_private_half_once"),
         (HERE, "test_a_signed_request_that_was_seen_cannot_be_sent_again"),
     ],
     "altered signature": [
         (SIGNING, "test_whatever_is_altered_does_not_pass"),
         (SIGNING, "test_a_header_that_is_altered_does_not_pass"),
         (SIGNING, "test_a_signature_of_another_time_does_not_pass"),
+        (SIGNING, "test_nothing_is_altered_under_a_key_pairs_signature"),
+    ],
+    "signature with a foreign key, algorithm confused": [
+        (SIGNING, "test_a_signature_with_another_keys_secret_does_not_pass"),
+        (SIGNING, "test_with_a_key_pair_registered_nothing_else_signs"),
     ],
     "address of the caller made up": [(GATE, "test_only_a_trusted_proxy_says_where_a_call_comes_from")],
     "headers smuggled": [
