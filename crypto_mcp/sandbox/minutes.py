@@ -24,12 +24,15 @@ _SHARE = np.arange(MINUTES + 1) / MINUTES
 
 @lru_cache(maxsize=1000)
 def minutes_of(bar: tuple[int, int, int, int, int], seed: tuple[int, int]) -> Bars:
-    """The minutes of one hourly bar, as a bridge from its open to its close that touches high and low."""
+    """The minutes of one hourly bar, as a bridge from its open to its close that touches high and low.
+
+    It turns round at them: one that was cut off there would stand still for minutes, and no alert would fire.
+    """
     open_, high, low, close, volume = bar
     random = np.random.default_rng(seed)
     walk = np.concatenate([[0.0], np.cumsum(random.standard_normal(MINUTES))])
     bridge = (walk - _SHARE * walk[-1]) * (high - low) / np.sqrt(MINUTES)
-    path = np.clip(np.rint(open_ + _SHARE * (close - open_) + bridge), low, high)
+    path = _turned_round(np.rint(open_ + _SHARE * (close - open_) + bridge), low, high)
     path[0], path[-1] = open_, close
     rows = np.empty((MINUTES, 5), dtype=np.int64)
     rows[:, OPEN], rows[:, CLOSE] = path[:-1], path[1:]
@@ -43,6 +46,15 @@ def minutes_of(bar: tuple[int, int, int, int, int], seed: tuple[int, int]) -> Ba
     rows[:, VOLUME] = parts
     rows.flags.writeable = False
     return rows
+
+
+def _turned_round(path: NDArray[np.float64], low: int, high: int) -> NDArray[np.float64]:
+    """A path that turns round at its bounds as often as it comes to them."""
+    if low == high:
+        return np.full_like(path, low)
+    beyond_low = np.mod(path - low, 2 * (high - low))
+    turned: NDArray[np.float64] = low + np.minimum(beyond_low, 2 * (high - low) - beyond_low)
+    return turned
 
 
 def begun(minute: NDArray[np.int64], elapsed: float) -> NDArray[np.int64]:

@@ -162,6 +162,8 @@ class Check:
         told = self.telegram.messages[0]
         if "forged" in told["text"] or "BTCUSDT" not in told["text"] or told["entities"][0]["type"] != "bold":
             raise Wrong(f"not what an alert says: {told}")
+        if self.telegram.turned_away != [told["text"]]:
+            raise Wrong(f"the alert that Telegram refused was not told again: {self.telegram.turned_away}, {told}")
         (message,) = await self._messages(ERRORS_TO, 1)
         if "Crypto: alert to Telegram" not in message["text"]:
             raise Wrong(f"not what an error says: {message}")

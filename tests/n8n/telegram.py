@@ -56,12 +56,16 @@ def bad(description: str) -> Refused:
 
 @dataclass
 class Telegram:
-    """A bot and the chats it may write to. The next calls of `sendMessage` end with `refusals`, one each."""
+    """A bot and the chats it may write to. The next calls of `sendMessage` end with `refusals`, one each.
+
+    `turned_away` are the texts that these calls had.
+    """
 
     chats: set[int]
     messages: list[dict[str, Any]] = field(default_factory=list)
     refusals: deque[Refused] = field(default_factory=deque)
     refused: list[str] = field(default_factory=list)
+    turned_away: list[str] = field(default_factory=list)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[str]:
@@ -102,6 +106,7 @@ class Telegram:
 
     def _send(self, asked: dict[str, Any]) -> dict[str, Any]:
         if self.refusals:
+            self.turned_away.append(_parsed(str(asked.get("text", "")), str(asked.get("parse_mode", "")))[0])
             raise self.refusals.popleft()
         chat = str(asked.get("chat_id", ""))
         if not chat:
