@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from crypto_mcp.models.answers import Contract, absent, only_full
-from crypto_mcp.models.brevity import KEPT, ON_REQUEST, Brief
+from crypto_mcp.models.brevity import KEPT, Brief
 from crypto_mcp.models.structure import Gap, OrderBlock, StructureDetails
 from crypto_mcp.models.symbols import SymbolName
 from crypto_mcp.models.timeframes import Timeframe
@@ -55,12 +55,12 @@ class Provenance(Contract):
     """Where the data of a result comes from. No result without it."""
 
     source: str = Field(description="`binance`, or `sandbox` for replayed and generated data.")
-    symbol: Annotated[str, ON_REQUEST] = Field(description="As the exchange spells it.")
-    timeframe: Annotated[Timeframe, ON_REQUEST] = Field(description="Length of a bar.")
+    symbol: str = Field(description="As the exchange spells it.")
+    timeframe: Timeframe = Field(description="Length of a bar.")
     bars: int = Field(description="Closed bars used.")
-    first_bar: Annotated[datetime, ON_REQUEST] = Field(description="Start of the oldest bar, UTC.")
+    first_bar: datetime = Field(description="Start of the oldest bar, UTC.")
     last_bar: datetime = Field(description="Start of the newest closed bar, UTC.")
-    last_bar_closed: Annotated[bool, ON_REQUEST] = Field(description="Always true: a bar still open is dropped.")
+    last_bar_closed: bool = Field(description="Always true: a bar still open is dropped.")
     age_seconds: Annotated[float, KEPT] = Field(description="From the close of the last bar to the calculation.")
     note: Annotated[str | None, KEPT] = Field(
         None, exclude_if=absent, description="What else a reader must know of the data, such as a time shift."
