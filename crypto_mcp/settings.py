@@ -361,6 +361,9 @@ class AlertSettings(Group):
         description="Address of the front end for those who are told, such as https://crypto.example.com: with it "
         "messages link to charts.",
     )
+    chart_link_days: PositiveInt = Field(
+        7, le=90, description="Days after an alert for which the link in its message opens the chart without a key."
+    )
     most_per_owner: PositiveInt = Field(1000, description="Alerts one owner may have, whatever their status.")
     watchers_look_every: PositiveFloat = Field(
         1.0, description="Seconds between two heartbeats of a watcher; one that misses four is replaced."

@@ -205,10 +205,12 @@ class Services:
         """Brings notifications to people."""
         from crypto_mcp.notify.counts import Counts
         from crypto_mcp.notify.dispatch import Dispatcher
+        from crypto_mcp.notify.linking import Linking
 
         counts = Counts(self.limits)
         ledger = self.mongo.notifications
-        return Dispatcher(ledger, self.channels, self.senders, self.pacing, counts, self.settings.notify)
+        linking = Linking(self.settings, self.mongo.chart_links.mark_of)
+        return Dispatcher(ledger, self.channels, self.senders, self.pacing, counts, self.settings.notify, linking)
 
     @cached_property
     def daily_market(self) -> DailyMarket:

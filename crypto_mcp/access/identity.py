@@ -40,7 +40,8 @@ class Identity:
     Attributes:
         client: name under which its jobs, portfolios and alerts are kept.
         scopes: what it may do.
-        by: how: by an API key, by an access token, or as the user of this machine, who needs neither.
+        by: how: by an API key, by an access token, by a link that was sent to it, or as the user of this machine, who
+            needs none.
         key_id: of the API key.
         signing_key: public key (Ed25519) that the key's holder signs with; None: the secret that goes with the key.
         expires_at: when key or token ends; None: never.
@@ -48,7 +49,7 @@ class Identity:
 
     client: str
     scopes: frozenset[str]
-    by: Literal["key", "token", "machine"]
+    by: Literal["key", "token", "link", "machine"]
     key_id: str | None = None
     expires_at: datetime | None = None
     signing_key: bytes | None = None
@@ -71,6 +72,9 @@ class Identity:
         """Whether it may know of what belongs to a client."""
         return (client or LOCAL) == self.client or self.may("jobs:all")
 
+
+STRANGER = Identity("", frozenset(), "link")
+"""Who has yet to show a link, and may do nothing."""
 
 LOCAL_USER = Identity(LOCAL, SCOPES[Role.ADMIN], "machine")
 

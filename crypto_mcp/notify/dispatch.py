@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from crypto_mcp.notify.channel import Channel
     from crypto_mcp.notify.channels import ChannelBook
     from crypto_mcp.notify.counts import Counts
+    from crypto_mcp.notify.linking import Linking
     from crypto_mcp.notify.pacing import Pacing, Turn
     from crypto_mcp.notify.senders import Senders
     from crypto_mcp.notify.sending import Message, Sender
@@ -64,6 +65,7 @@ class Dispatcher:
     pacing: Pacing
     counts: Counts
     settings: NotifySettings
+    linking: Linking
 
     async def deliver(self, notification: Notification) -> Delivery | Wait:
         """Brings a notification as far as it comes now: what became of it, or how long it has to wait.
@@ -169,7 +171,7 @@ class Dispatcher:
         if not claimed:
             return None
         await self.ledger.begin(message_document(message_id, channel, sender, claimed))
-        outcome = await self._send(turn, channel, sender, _written(message_id, claimed))
+        outcome = await self._send(turn, channel, sender, await self._written(message_id, claimed))
         if isinstance(outcome, Wait) or outcome is None:
             return outcome
         if any(each["_id"] == entry["_id"] for each in claimed):
@@ -205,7 +207,7 @@ class Dispatcher:
             await self.counts.add(sender.name, "possible_duplicate")
             carried = await self.ledger.carried(message_id)
             carried.sort(key=lambda each: message["notifications"].index(each["_id"]))
-            outcome = await self._send(turn, channel, sender, _written(message_id, carried))
+            outcome = await self._send(turn, channel, sender, await self._written(message_id, carried))
             return outcome if isinstance(outcome, Wait) else None
         return wait
 
@@ -217,6 +219,9 @@ class Dispatcher:
             await self.ledger.spread(message_id, message["state"], message["state_at"])
         else:
             await self.ledger.give_back(message_id, message.get("reason", "returned"), failed=True)
+
+    async def _written(self, message_id: str, entries: list[dict[str, Any]]) -> Message:
+        return write(message_id, [await self.linking.linked(notification_of(each)) for each in entries])
 
     async def _send(
         self, turn: Turn, channel: Channel, sender: Sender, message: Message
@@ -340,7 +345,3 @@ def _ends(batch: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What came first and last."""
     by_arrival = sorted(batch, key=lambda each: each["accepted_at"])
     return by_arrival[0], by_arrival[-1]
-
-
-def _written(message_id: str, entries: list[dict[str, Any]]) -> Message:
-    return write(message_id, [notification_of(each) for each in entries])

@@ -33,6 +33,7 @@ from crypto_mcp.server.events import event_routes
 from crypto_mcp.server.front import Front, open_front, prepare
 from crypto_mcp.server.gate import Gate
 from crypto_mcp.server.infrastructure import infrastructure
+from crypto_mcp.server.linked_charts import linked_chart_routes
 from crypto_mcp.server.mcp import mcp_server
 from crypto_mcp.server.metrics import exposition
 from crypto_mcp.server.problems import described
@@ -122,6 +123,7 @@ def build_app(settings: Settings, catalogue: Catalogue = CATALOGUE, *, make_mcp:
     app.add_api_route("/health", health, tags=["health"], summary="What can be reached")
     subjects = (
         catalogue_routes(catalogue, url_check(settings)), batch_routes(catalogue), chart_routes(catalogue),
+        linked_chart_routes(catalogue, settings.access),
         report_routes(catalogue), analysis_routes(catalogue), job_routes, event_routes, dead_routes, delivery_routes,
         workflow_routes, session_routes, client_routes, user_routes(settings), callback_routes(settings.access),
         operations_routes(settings.monitor.operators),

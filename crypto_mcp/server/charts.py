@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Theme = Annotated[ChartTheme, Query(description="Background of the picture.")]
 Wait = Annotated[float, Query(ge=0, allow_inf_nan=False, description="Seconds to wait for the picture.")]
-_PNG: dict[int | str, dict[str, Any]] = {
+PNG_ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/png": {}}, "description": "The picture, 1080 x 1350 pixels."},
     202: {"description": "Not drawn yet: ask again."},
     **NOT_MODIFIED,
@@ -35,7 +35,7 @@ def chart_routes(catalogue: Catalogue) -> Routes:
         "/chart.png",
         summary="The chart of a symbol",
         response_class=Response,
-        responses={**_PNG, **described(500, 504)},
+        responses={**PNG_ANSWERS, **described(500, 504)},
     )
     async def draw(
         request: Request,
@@ -54,13 +54,13 @@ def chart_routes(catalogue: Catalogue) -> Routes:
         """Of the newest closed bars, or of a range. Asked again before the next bar closes it comes from the cache."""
         asked = {"symbol": symbol, "timeframe": timeframe, "bars": bars, "theme": theme}
         asked |= {"first_bar": first_bar, "last_bar": last_bar}
-        return await _drawn(request, charts, Drawing("draw_chart", asked), wait)
+        return await drawn(request, charts, Drawing("draw_chart", asked), wait)
 
     @router.get(
         "/scan.png",
         summary="The picture of a scan",
         response_class=Response,
-        responses={**_PNG, **described(500, 504)},
+        responses={**PNG_ANSWERS, **described(500, 504)},
     )
     async def draw_scan(request: Request, theme: Theme = "dark", wait: Wait = 20) -> Response:
         """Any parameter of `market_scanner` in the query; lists and objects as JSON."""
@@ -71,26 +71,26 @@ def chart_routes(catalogue: Catalogue) -> Routes:
         )
         if outcome.result is None:
             return answer(request, outcome)
-        return await _drawn(request, charts, charts.of_result("market_scanner", outcome.result, theme=theme), wait)
+        return await drawn(request, charts, charts.of_result("market_scanner", outcome.result, theme=theme), wait)
 
     @router.get(
         "/jobs/{job_id}/chart.png",
         summary="The chart of a job's result",
         response_class=Response,
-        responses={**_PNG, **described(404, 410, 500, 504)},
+        responses={**PNG_ANSWERS, **described(404, 410, 500, 504)},
     )
     async def draw_result(request: Request, job_id: str, theme: Theme = "dark", wait: Wait = 20) -> Response:
         """Of the very bars the job looked at, drawn when it is asked for. Waits for the job too."""
         outcome = await front_of(request).answering.result(job_id, wait=wait)
         if outcome.result is None:
             return answer(request, outcome)
-        return await _drawn(request, charts, charts.of_result(outcome.of_kind, outcome.result, theme=theme), wait)
+        return await drawn(request, charts, charts.of_result(outcome.of_kind, outcome.result, theme=theme), wait)
 
     @router.get(
         "/portfolios/{portfolio_id}/chart.png",
         summary="The picture of a portfolio",
         response_class=Response,
-        responses={**_PNG, **described(404, 500, 504)},
+        responses={**PNG_ANSWERS, **described(404, 500, 504)},
     )
     async def draw_portfolio(request: Request, portfolio_id: str, theme: Theme = "dark", wait: Wait = 20) -> Response:
         """Allocation, equity and drawdown, correlations, as they are now."""
@@ -110,14 +110,15 @@ def _png(request: Request, drawn: str, name: str) -> Response:
     return tagged(request, b64decode(drawn), headers, "image/png")
 
 
-async def _drawn(request: Request, charts: Charts, drawing: Drawing, wait: float) -> Response:
+async def drawn(request: Request, charts: Charts, drawing: Drawing, wait: float) -> Response:
+    """The picture, if it is drawn within `wait` seconds, else how its job stands."""
     outcome = await charts.draw(front_of(request).answering, drawing, wait=wait, trace=request.state.request_id)
     if outcome.result is None:
         return answer(request, outcome)
-    drawn = orjson.loads(outcome.result)
-    data = drawn.get("data")
-    name = f"{data['symbol']}-{data['timeframe']}" if data else drawn["scan_type"]
-    return _png(request, drawn["png"], f"{name}.png")
+    picture = orjson.loads(outcome.result)
+    data = picture.get("data")
+    name = f"{data['symbol']}-{data['timeframe']}" if data else picture["scan_type"]
+    return _png(request, picture["png"], f"{name}.png")
 
 
 def _from_query(name: str, text: str) -> Any:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
-from crypto_mcp.access.identity import LOCAL_USER, Identity, acting_as
+from crypto_mcp.access.chart_links import PATH as LINKED_CHART
+from crypto_mcp.access.identity import LOCAL_USER, STRANGER, Identity, acting_as
 from crypto_mcp.access.keys import ApiKey
 from crypto_mcp.errors import Forbidden, Unauthorized
 from crypto_mcp.server.browsers import refuse_other_sites
@@ -53,6 +54,11 @@ class Gate:
             await self._app(scope, receive, send)
             return
         front: Front = scope["state"]["front"]
+        if scope["path"] == LINKED_CHART:  # whose link it is, and that it is one, is found out behind
+            await front.callers.rates.charge(None, str(address) if address else None)
+            with acting_as(STRANGER):
+                await self._app(scope, receive, send)
+            return
         identity = await self._identity(front, scope, headers, address)
         allowance = None
         if not identity.local:

@@ -22,6 +22,7 @@ from pymongo.errors import PyMongoError
 from crypto_mcp.stores.alert_documents import AlertDocuments
 from crypto_mcp.stores.candle_documents import CandleDocuments
 from crypto_mcp.stores.channel_documents import ChannelDocuments
+from crypto_mcp.stores.chart_link_documents import ChartLinkDocuments
 from crypto_mcp.stores.mongo_errors import unavailable
 from crypto_mcp.stores.notification_documents import NotificationDocuments
 from crypto_mcp.stores.personal_documents import PersonalDocuments
@@ -84,6 +85,7 @@ class MongoStore:
         self._indexed: set[str] = set()
         self.portfolios = PortfolioDocuments(self._database)
         self.channels = ChannelDocuments(self._database)
+        self.chart_links = ChartLinkDocuments(self._database)
         self.notifications = NotificationDocuments(self._database)
         self.alerts = AlertDocuments(self._database)
 

@@ -35,6 +35,8 @@ GATE, SIGNING, ERRORS, TOKENS = (
     "server/test_gate.py", "access/test_signing.py", "server/test_rest_errors.py", "access/test_tokens.py",
 )  # fmt: skip
 
+LINKS = "notify/test_chart_links.py"
+
 TABLE: dict[str, list[tuple[str, str]]] = {
     "no key": [(GATE, "test_without_a_key_nothing_but_health_and_documentation_is_seen")],
     "foreign, cut, forged, expired key; two keys": [(GATE, "test_what_is_no_good_key_is_refused")],
@@ -58,6 +60,12 @@ TABLE: dict[str, list[tuple[str, str]]] = {
         (SIGNING, "test_a_header_that_is_altered_does_not_pass"),
         (SIGNING, "test_a_signature_of_another_time_does_not_pass"),
         (SIGNING, "test_nothing_is_altered_under_a_key_pairs_signature"),
+    ],
+    "link to a chart altered, expired, of an erased user": [
+        (LINKS, "test_a_link_is_read_as_it_was_written_and_by_no_other_pepper"),
+        (LINKS, "test_a_chart_in_a_message_opens_without_a_key_and_opens_nothing_else"),
+        (LINKS, "test_a_link_ends_days_after_its_alert"),
+        (LINKS, "test_the_links_of_a_user_whose_data_is_erased_open_nothing"),
     ],
     "signature with a foreign key, algorithm confused": [
         (SIGNING, "test_a_signature_with_another_keys_secret_does_not_pass"),
