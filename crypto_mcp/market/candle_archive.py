@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -21,7 +21,7 @@ from crypto_mcp.market.candle_month import Known, Month, SeriesKey, cut, in_orde
 from crypto_mcp.market.coverage import Span, joined, month_of, months, within
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
     from crypto_mcp.market.candle_month import Hole
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from crypto_mcp.stores.candle_documents import CandleDocuments
 
 log = structlog.get_logger(__name__)
+
+_AT_ONCE = 16
+"""Months read at a time to be changed."""
 
 _TURNS, _PAUSE = 20, 0.01
 """Writers of one month that may come in between before a write is given up; seconds to let them, growing by turn."""
@@ -99,8 +102,11 @@ class CandleArchive:
 
     async def learn(self, symbol: str, timeframe: Timeframe, known: Known) -> None:
         """Keeps what was said of a span; inside it the bars of whole months are replaced."""
-        for month in months(known.span) if known.span.start < known.span.end else []:
-            await self._change(symbol, timeframe, month, partial(Month.learned, known=known))
+        key = SeriesKey(await self.venue(), symbol, timeframe)
+        spans = list(months(known.span)) if known.span.start < known.span.end else []
+        for first in range(0, len(spans), _AT_ONCE):
+            for kept in await self._kept(key, spans[first : first + _AT_ONCE]):
+                await self._change(kept, partial(Month.learned, known=known))
 
     async def append(self, symbol: str, timeframe: Timeframe, candles: Candles) -> None:
         """Keeps single closed bars, as a feed brings them; those it has already change nothing.
@@ -113,7 +119,8 @@ class CandleArchive:
             block = cut(candles, month)
             first, last = (datetime.fromtimestamp(int(block.open_time[i]) / 1000, UTC) for i in (0, -1))
             if not await self._documents.append(key.month_id(month), pack(block), len(block), first, last):
-                await self._change(symbol, timeframe, month, partial(Month.appended, candles=block))
+                (kept,) = await self._kept(key, [month])
+                await self._change(kept, partial(Month.appended, candles=block))
             candles = candles[len(block) :]
 
     async def status(self, symbol: str | None = None) -> list[dict[str, Any]]:
@@ -126,29 +133,31 @@ class CandleArchive:
         query = {"venue": await self.venue(), "symbol": symbol, "timeframe": timeframe.value, "holes.0": {"$exists": 1}}
         return await self._documents.describe(query)
 
-    async def _change(self, symbol: str, timeframe: Timeframe, span: Span, change: Callable[[Month], Month]) -> None:
-        key = SeriesKey(await self.venue(), symbol, timeframe)
+    async def _change(self, kept: Month, change: Callable[[Month], Month]) -> None:
         for turn in range(_TURNS):
-            kept = await self._kept(key, span)
             changed = change(kept)
             if changed is kept:
                 return
             if await self._documents.replace(changed.to_document(kept.version + 1), kept.version):
                 return
             await asyncio.sleep(random.uniform(0, _PAUSE * turn))  # noqa: S311 - no secret # nosec B311
+            (kept,) = await self._kept(kept.key, [kept.span])
         raise StoreUnavailable(
-            f"{symbol} {timeframe} {month_name(span)} is written by too many at once", hint="Try again.", retry_after=1
+            f"{kept.key.symbol} {kept.key.timeframe} {month_name(kept.span)} is written by too many at once",
+            hint="Try again.",
+            retry_after=1,
         )
 
-    async def _kept(self, key: SeriesKey, span: Span) -> Month:
-        """The month as it is kept; a damaged one counts for nothing but its version."""
-        empty = Month.empty(key, span)
-        for document in await self._documents.find([key.month_id(span)]):
+    async def _kept(self, key: SeriesKey, spans: Sequence[Span]) -> list[Month]:
+        """The months as they are kept; a damaged one counts for nothing but its version."""
+        kept = {key.month_id(span): Month.empty(key, span) for span in spans}
+        for document in await self._documents.find(kept):
+            name = document["_id"]
             try:
-                return Month.from_document(document)
+                kept[name] = Month.from_document(document)
             except DamagedCandles:
-                return Month(key, span, document["version"], empty.candles)
-        return empty
+                kept[name] = replace(kept[name], version=document["version"])
+        return list(kept.values())
 
 
 def _archived(parts: list[Month], timeframe: Timeframe, span: Span) -> Archived:

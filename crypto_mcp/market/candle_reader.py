@@ -79,6 +79,7 @@ class CandleReader:
         self._flights: dict[tuple[str, Timeframe, int], SingleFlight[Recent]] = {}
         self._outage = Outage("candle archive", pause=5.0)
         self._background: set[asyncio.Task[None]] = set()
+        self._learning = asyncio.Semaphore(1)
 
     async def newest(self, symbol: str, timeframe: Timeframe, bars: int, *, least: int = 1) -> MarketCandles:
         """The newest `bars` closed bars, or all there are.
@@ -155,7 +156,7 @@ class CandleReader:
             market = await self._newest_archived(symbol, timeframe, bars, now)
             if market is None:
                 market = await self._source.candles(symbol, timeframe, bars)
-                self._later(self._learn(symbol, timeframe, known_newest(market)))
+                self._later(self._learn_behind(symbol, timeframe, known_newest(market)))
             found = Recent(market, bars)
             if self._recent is not None:
                 await self._recent.put(venue, timeframe, found)
@@ -221,6 +222,11 @@ class CandleReader:
             await self._archive.learn(symbol, timeframe, known)
         except StoreUnavailable as error:
             self._outage.begin(error)
+
+    async def _learn_behind(self, symbol: str, timeframe: Timeframe, known: Known) -> None:
+        """One series at a time: a year of days is a dozen writes, and others wait for bars meanwhile."""
+        async with self._learning:
+            await self._learn(symbol, timeframe, known)
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

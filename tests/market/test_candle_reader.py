@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 
 from crypto_mcp.errors import InvalidRequest, NotEnoughData, UnknownSymbol
+from crypto_mcp.market.candle_archive import Archived
+from crypto_mcp.market.candle_month import no_candles
 from crypto_mcp.market.candle_reader import CandleReader
 from crypto_mcp.models.timeframes import Timeframe
 from tests.market.binance_client import HOUR, KLINES
 
 if TYPE_CHECKING:
     from crypto_mcp.market.binance import BinanceSpot
+    from crypto_mcp.market.candle_archive import CandleArchive
     from tests.sandbox_server import SandboxServer
 
 
@@ -60,3 +64,29 @@ async def test_a_range_that_cannot_be_is_refused(binance: BinanceSpot) -> None:
         await candles.between("SBX001USDT", Timeframe.H1, datetime(1990, 1, 1, tzinfo=UTC), day.replace(year=1991))
     with pytest.raises(UnknownSymbol):
         await candles.between("NOSUCHUSDT", Timeframe.H1, day, day + timedelta(days=1))
+
+
+class SlowLearner:
+    """An archive that has nothing and takes its time to learn; how many series it learned, and at most at once."""
+
+    def __init__(self) -> None:
+        self.learned = self.at_once = self.now = 0
+
+    async def read(self, *_: object) -> Archived:
+        return Archived(no_candles(Timeframe.D1), [], [], ())
+
+    async def learn(self, *_: object) -> None:
+        self.now += 1
+        self.at_once = max(self.at_once, self.now)
+        await asyncio.sleep(0.01)
+        self.now -= 1
+        self.learned += 1
+
+
+async def test_what_many_asked_for_is_learned_one_series_at_a_time(binance: BinanceSpot) -> None:
+    """And all of it before the reader is closed."""
+    archive = SlowLearner()
+    reader = CandleReader(binance, None, cast("CandleArchive", archive))
+    await asyncio.gather(*(reader.newest(f"SBX{number:03d}USDT", Timeframe.D1, 50) for number in range(1, 9)))
+    await reader.close()
+    assert (archive.learned, archive.at_once) == (8, 1)
