@@ -17,7 +17,7 @@ import structlog
 
 from crypto_mcp.errors import StoreUnavailable
 from crypto_mcp.market.candle_codec import DamagedCandles, pack
-from crypto_mcp.market.candle_month import Known, Month, SeriesKey, cut, in_order, month_name
+from crypto_mcp.market.candle_month import ABSENT, Known, Month, SeriesKey, cut, in_order, month_name
 from crypto_mcp.market.coverage import Span, joined, month_of, months, within
 
 if TYPE_CHECKING:
@@ -105,8 +105,13 @@ class CandleArchive:
         key = SeriesKey(await self.venue(), symbol, timeframe)
         spans = list(months(known.span)) if known.span.start < known.span.end else []
         for first in range(0, len(spans), _AT_ONCE):
-            for kept in await self._kept(key, spans[first : first + _AT_ONCE]):
-                await self._change(kept, partial(Month.learned, known=known))
+            part = spans[first : first + _AT_ONCE]
+            kept = await self._kept(key, part)
+            new = [month.learned(known) for month in kept if month.version == ABSENT]
+            taken = await self._documents.insert([month.to_document(0) for month in new if month.covered])
+            for month in kept:
+                if month.version != ABSENT or key.month_id(month.span) in taken:
+                    await self._change(month, partial(Month.learned, known=known))
 
     async def append(self, symbol: str, timeframe: Timeframe, candles: Candles) -> None:
         """Keeps single closed bars, as a feed brings them; those it has already change nothing.

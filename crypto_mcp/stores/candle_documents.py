@@ -8,7 +8,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
 
 from crypto_mcp.stores.mongo_errors import unavailable
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from motor.motor_asyncio import AsyncIOMotorCollection
+
+_TAKEN = 11000
+"""MongoDB's code for a key that is there already."""
 
 _LONGEST_TAIL = 64
 """Appends to a document after which it is packed anew."""
@@ -48,6 +51,21 @@ class CandleDocuments:
                 return True
             done = await self._collection.replace_one({"_id": document["_id"], "version": version}, document)
             return bool(done.matched_count)
+
+    async def insert(self, documents: list[dict[str, Any]]) -> set[str]:
+        """Writes those of which no version is kept; the ids of the others, which stay as they are."""
+        if not documents:
+            return set()
+        await self._prepare()
+        with _translated():
+            try:
+                await self._collection.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                failed = error.details["writeErrors"]
+                if any(each["code"] != _TAKEN for each in failed):
+                    raise
+                return {documents[each["index"]]["_id"] for each in failed}
+        return set()
 
     async def append(self, name: str, block: bytes, bars: int, first: datetime, last: datetime) -> bool:
         """Adds a block of bars that are newer than all the document has; False if they are not, or its tail is full."""

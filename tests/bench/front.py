@@ -97,6 +97,7 @@ class System:
             "CRYPTO_MCP_MONGO__URL": self.servers.mongo.admin_url,
             "CRYPTO_MCP_POSTGRES__URL": self.servers.postgres.url,
             "CRYPTO_MCP_MARKET__BINANCE_URL": f"http://127.0.0.1:{self.sandbox_port}",
+            "CRYPTO_MCP_MARKET__BINANCE_STREAM_URL": f"ws://127.0.0.1:{self.sandbox_port}",
             "CRYPTO_MCP_SANDBOX__PORT": str(self.sandbox_port),
             "CRYPTO_MCP_SERVER__PORT": str(self.port),
             "CRYPTO_MCP_SERVER__SPOOL": str(self.folder / "spool"),
