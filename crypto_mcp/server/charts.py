@@ -77,7 +77,7 @@ def chart_routes(catalogue: Catalogue) -> Routes:
         "/jobs/{job_id}/chart.png",
         summary="The chart of a job's result",
         response_class=Response,
-        responses={**PNG_ANSWERS, **described(404, 410, 500, 504)},
+        responses={**PNG_ANSWERS, **described(404, 409, 410, 500, 504)},
     )
     async def draw_result(request: Request, job_id: str, theme: Theme = "dark", wait: Wait = 20) -> Response:
         """Of the very bars the job looked at, drawn when it is asked for. Waits for the job too."""

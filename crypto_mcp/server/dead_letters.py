@@ -22,7 +22,7 @@ async def list_dead(
     request: Request,
     list_name: ListName,
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    offset: Annotated[int, Query(ge=0)] = 0,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
 ) -> DeadLetterList:
     """Each with its reason and the envelope as it was pushed."""
     current().require("dead:read")

@@ -101,6 +101,8 @@ async def _ours(request: Request, error: Exception) -> Response:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # what FastAPI makes of a body that is no text
+        return refusal(request.scope, InvalidRequest("the body is not JSON in UTF-8"))
     name = HTTPStatus(error.status_code).phrase
     body = ErrorBody(
         code=name.lower().replace(" ", "_"),

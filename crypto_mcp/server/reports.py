@@ -73,6 +73,6 @@ def report_routes(catalogue: Catalogue) -> Routes:
             name=file,
             summary=summary,
             response_class=Response,
-            responses={**_FILES, **described(404, 410, 500, 504)},
+            responses={**_FILES, **described(404, 409, 410, 500, 504)},
         )
     return router

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import orjson
 from fastapi import Request
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from crypto_mcp.access.identity import current
 from crypto_mcp.errors import StoreUnavailable
@@ -31,6 +32,16 @@ class ExecutionUpdate(Contract, defer_build=False):  # FastAPI gives a body an a
     workflow_id: Id
     status: Literal["running", "waiting", "success", "error", "canceled"] = "running"
     data: dict[str, Any] = Field({}, description="Anything the workflow wants kept; names add to those kept before.")
+
+    @field_validator("data")
+    @classmethod
+    def _is_kept(cls, data: dict[str, Any]) -> dict[str, Any]:
+        """JSON may have numbers without end; what keeps them has not."""
+        try:
+            orjson.dumps(data)
+        except orjson.JSONEncodeError as error:
+            raise ValueError(f"cannot be kept: {error}; write such a number as text") from None
+        return data
 
 
 @workflow_routes.post("", summary="Start, update or finish an execution", responses=described(403))

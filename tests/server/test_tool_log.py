@@ -148,3 +148,5 @@ async def test_a_workflow_finds_its_calls(logging_front: httpx2.AsyncClient, pos
     assert [call["tool_name"] for call in found["calls"]] == ["echo"]
     assert (await logging_front.get(f"{path}/nobody")).json()["code"] == "unknown_execution"
     assert (await logging_front.post(path, json=begun | {"execution_id": "a b"})).status_code == 422
+    endless = await logging_front.post(path, json=begun | {"data": {"wei": 10**20}})
+    assert (endless.status_code, endless.json()["code"]) == (422, "invalid_request")
