@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
+from cachetools import LRUCache
 from mcp.types import CallToolResult, TextContent
 
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 ASKED = ("wait", "fields", "page")
 """Arguments of a tool that are not parameters of its kind."""
+
+_told: LRUCache[bytes, Told] = LRUCache(200)
+"""What the same call was told before: of a cached answer, finding what to leave out is most of the work."""
 
 _LONGEST_REPEATED = 400
 """Characters of arguments that the answer of a call repeats to say how to get more."""
@@ -68,7 +73,11 @@ def ended(
 
     if asked.fields:
         return envelope(chosen(kind, result, list(asked.fields), asked.page))
-    return envelope(brief(kind, result, envelope))
+    call = hashlib.blake2b(b"\0".join((kind.name.encode(), orjson.dumps([arguments, steps]), result))).digest()
+    told = _told.get(call)
+    if told is None:
+        told = _told[call] = brief(kind, result, envelope)
+    return envelope(told)
 
 
 def _more_step(
