@@ -15,13 +15,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crypto_mcp import base64url
 from crypto_mcp.errors import Forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 PATH = "/v1/linked-chart.png"
-_LONGEST = 400
+LONGEST = 400
+"""Characters: more than any link has."""
 
 
 class BadLink(Forbidden):
@@ -57,17 +59,17 @@ class ChartLinks:
     def written(self, link: ChartLink) -> str:
         """The value of `link` in the query: the same for the same link."""
         told = "\n".join((link.mark, link.symbol, link.timeframe, str(link.until))).encode()
-        return f"{_text(told)}.{_text(self._mac(told))}"
+        return f"{base64url.encode(told)}.{base64url.encode(self._mac(told))}"
 
     def read(self, text: str) -> ChartLink:
         """The link that was written so. `BadLink`, or `LinkExpired` of one that was good."""
-        told, _, mac = text[:_LONGEST].partition(".")
+        told, _, mac = text[:LONGEST].partition(".")
         try:
             content, given = _bytes(told), _bytes(mac)
         except ValueError:
-            raise _bad() from None
+            raise no_link() from None
         if not hmac.compare_digest(self._mac(content), given):
-            raise _bad()
+            raise no_link()
         mark, symbol, timeframe, until = content.decode().split("\n")
         if self._clock() >= int(until):
             raise LinkExpired("this link to a chart has ended", hint="A newer message has a newer one.")
@@ -77,17 +79,14 @@ class ChartLinks:
         return hmac.digest(self._key, told, hashlib.sha256)
 
 
-def _bad() -> BadLink:
+def no_link() -> BadLink:
+    """What is said of every link that is none, whatever is wrong with it."""
     return BadLink("this is no link to a chart", hint="Open it as it was sent, whole.")
-
-
-def _text(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _bytes(text: str) -> bytes:
     """`ValueError` for whatever is not written exactly so: there is one way to write a link."""
     raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    if _text(raw) != text:
+    if base64url.encode(raw) != text:
         raise ValueError(text)
     return raw

@@ -19,6 +19,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from crypto_mcp import base64url
 from crypto_mcp.errors import Forbidden, InvalidRequest
 from crypto_mcp.models.answers import LOCAL
 
@@ -64,7 +65,7 @@ class Request:
 def signing_secret(pepper: str, key_id: str) -> str:
     """The secret that goes with an API key."""
     digest = hmac.digest(pepper.encode(), f"request signing:{key_id}".encode(), hashlib.sha256)
-    return "cmcs_" + base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+    return "cmcs_" + base64url.encode(digest)
 
 
 def callback_secret(pepper: str, client: str) -> bytes:

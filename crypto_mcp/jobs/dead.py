@@ -97,11 +97,7 @@ class DeadLetters:
 
     async def drop(self, list_name: str, job_id: str) -> None:
         """Removes an entry for good."""
-        row = await self._find(list_name, job_id)
-        try:
-            await self._redis.lrem(keys.dead(list_name), 1, row)  # type: ignore[misc,arg-type]
-        except (RedisError, OSError) as error:
-            raise unavailable(error) from error
+        await self.drop_rows(list_name, [await self._find(list_name, job_id)])
 
     async def rows(self, list_name: str, most: int = 20_000) -> list[bytes]:
         """Entries as they lie there, newest first."""

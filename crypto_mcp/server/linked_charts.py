@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Query, Request, Response
 
-from crypto_mcp.access.chart_links import PATH, BadLink, ChartLinks
+from crypto_mcp.access.chart_links import LONGEST, PATH, BadLink, ChartLinks, no_link
 from crypto_mcp.access.identity import Identity, acting_as
 from crypto_mcp.server.charts import PNG_ANSWERS, Wait, drawn
 from crypto_mcp.server.drawing import Charts, Drawing
@@ -34,7 +34,7 @@ def linked_chart_routes(catalogue: Catalogue, access: AccessSettings) -> Routes:
     )
     async def draw_linked(
         request: Request,
-        link: Annotated[str, Query(max_length=400, description="As it was sent.")] = "",
+        link: Annotated[str, Query(max_length=LONGEST, description="As it was sent.")] = "",
         wait: Wait = 20,
     ) -> Response:
         """Of the newest closed bars. Needs no key: the link says which chart, and for how long it may be looked at."""
@@ -43,7 +43,7 @@ def linked_chart_routes(catalogue: Catalogue, access: AccessSettings) -> Routes:
         asked = links.read(link)
         owner = await front_of(request).stored.chart_links.owner_of(asked.mark)
         if owner is None:
-            raise BadLink("this is no link to a chart", hint="Open it as it was sent, whole.")
+            raise no_link()
         drawing = Drawing(_KIND, {"symbol": asked.symbol, "timeframe": asked.timeframe})
         with acting_as(Identity(owner, frozenset({catalogue[_KIND].scope}), "link")):
             response = await drawn(request, charts, drawing, wait)

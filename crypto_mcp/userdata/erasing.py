@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from crypto_mcp import base64url
 from crypto_mcp.access.audit import record
 from crypto_mcp.errors import CryptoMcpError, InvalidRequest
 from crypto_mcp.stores.personal_rows import PersonalRows
@@ -141,12 +142,12 @@ class Eraser:
 def sign_receipt(facts: dict[str, Any], pepper: str) -> str:
     """`facts.signature`, both base64url: Ed25519 with a key made of the pepper (HKDF)."""
     body = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS)
-    return f"{_b64(body)}.{_b64(_key(pepper).sign(body))}"
+    return f"{base64url.encode(body)}.{base64url.encode(_key(pepper).sign(body))}"
 
 
 def public_key(pepper: str) -> str:
     """With which anybody can check receipts, base64url."""
-    return _b64(_key(pepper).public_key().public_bytes_raw())
+    return base64url.encode(_key(pepper).public_key().public_bytes_raw())
 
 
 def read_receipt(receipt: str, key: str) -> dict[str, Any]:
@@ -163,10 +164,6 @@ def read_receipt(receipt: str, key: str) -> dict[str, Any]:
 def _key(pepper: str) -> Ed25519PrivateKey:
     seed = HKDF(SHA256(), 32, None, b"crypto-mcp erasure receipts").derive(pepper.encode())
     return Ed25519PrivateKey.from_private_bytes(seed)
-
-
-def _b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def _unb64(text: str) -> bytes:
